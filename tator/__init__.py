@@ -1,0 +1,108 @@
+"""Cancel background jobs on a Tator server.
+
+import tator
+
+api = tator.get_api("https://your-tator-server", "your token")
+api.delete_job(run_uid)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tator._version import __version__
+
+if TYPE_CHECKING:
+    from tator import (
+        api,
+        api_client,
+        async_result,
+        bulk,
+        configuration,
+        exceptions,
+        models,
+        rest,
+        serialization,
+    )
+    from tator.api.job_api import JobApi, get_api
+    from tator.api_client import ApiClient
+    from tator.configuration import Configuration
+    from tator.exceptions import (
+        ApiConnectionError,
+        ApiException,
+        ApiProxyError,
+        ApiResponseError,
+        ApiTimeoutError,
+        ApiTlsError,
+        ApiTypeError,
+        ApiValueError,
+        BadRequestException,
+        ForbiddenException,
+        NotFoundException,
+        RedirectException,
+        ServiceException,
+        TooManyRequestsException,
+        UnauthorizedException,
+    )
+    from tator.models import InlineResponse2044, InlineResponse2045
+
+__all__ = [
+    "ApiClient",
+    "ApiConnectionError",
+    "ApiException",
+    "ApiProxyError",
+    "ApiResponseError",
+    "ApiTimeoutError",
+    "ApiTlsError",
+    "ApiTypeError",
+    "ApiValueError",
+    "BadRequestException",
+    "Configuration",
+    "ForbiddenException",
+    "InlineResponse2044",
+    "InlineResponse2045",
+    "JobApi",
+    "NotFoundException",
+    "RedirectException",
+    "ServiceException",
+    "TooManyRequestsException",
+    "UnauthorizedException",
+    "__version__",
+    "get_api",
+]
+
+_MODULES = (
+    "api",
+    "api_client",
+    "async_result",
+    "bulk",
+    "configuration",
+    "exceptions",
+    "models",
+    "rest",
+    "serialization",
+)
+_MODULE_OF = {
+    "ApiClient": "api_client",
+    "Configuration": "configuration",
+    "InlineResponse2044": "models",
+    "InlineResponse2045": "models",
+    "JobApi": "api",
+    "get_api": "api.job_api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # urllib3 and its like take a hundred times as long to import as this file.
+    if name in _MODULES:
+        return import_module(f"tator.{name}")
+    if name not in __all__:
+        raise AttributeError(f"module 'tator' has no attribute {name!r}")
+    value = getattr(import_module(f"tator.{_MODULE_OF.get(name, 'exceptions')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -1,0 +1,3 @@
+"""The version of this package; `setup.py` reads it too."""
+
+__version__ = "1.0.0"

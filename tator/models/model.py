@@ -1,0 +1,79 @@
+"""What every model shares: fields declared once, read from JSON and shown as a person reads them."""
+
+from __future__ import annotations
+
+from pprint import pformat
+from typing import Any, ClassVar, Generic, TypeVar, overload
+
+from tator.notebook import html_table
+
+T = TypeVar("T")
+
+
+class Field(Generic[T]):
+    """One optional field of a model.
+
+    Args:
+        kind: The type of the value.
+        json_name: The name in JSON, where it differs from the attribute's.
+    """
+
+    def __init__(self, kind: type[T], json_name: str = "") -> None:
+        self.kind = kind
+        self.json_name = json_name
+        self.name = ""
+
+    def __set_name__(self, owner: type[Model], name: str) -> None:
+        self.name = name
+        self.json_name = self.json_name or name
+
+    @overload
+    def __get__(self, instance: None, owner: type[Model]) -> Field[T]: ...
+    @overload
+    def __get__(self, instance: Model, owner: type[Model]) -> T | None: ...
+    def __get__(self, instance: Model | None, owner: type[Model]) -> Field[T] | T | None:
+        return self if instance is None else instance.__dict__.get(self.name)
+
+    def __set__(self, instance: Model, value: T | None) -> None:
+        instance.__dict__[self.name] = value
+
+
+class Model:
+    """The base of the models: equality within the type, and a `repr` as of a plain dictionary.
+
+    Attributes:
+        fields: The declared fields, by attribute name.
+        swagger_types: Attribute name → name of its type, as the generated clients have it.
+        attribute_map: Attribute name → name in JSON, as the generated clients have it.
+    """
+
+    fields: ClassVar[dict[str, Field[Any]]] = {}
+    swagger_types: ClassVar[dict[str, str]] = {}
+    attribute_map: ClassVar[dict[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        declared = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
+        cls.fields = {**cls.fields, **declared}
+        cls.swagger_types = {name: field.kind.__name__ for name, field in cls.fields.items()}
+        cls.attribute_map = {name: field.json_name for name, field in cls.fields.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values by attribute name."""
+        return {name: getattr(self, name) for name in self.fields}
+
+    def to_str(self) -> str:
+        """The values as `pprint` shows a dictionary."""
+        return pformat(self.to_dict())
+
+    def __repr__(self) -> str:
+        return self.to_str()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]  # a model's values may change, so it has no hash
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, self.to_dict().items())

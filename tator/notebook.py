@@ -1,0 +1,21 @@
+"""How things look in a notebook: one small table, with every value escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+
+def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
+    """An HTML table out of a caption and rows of cells."""
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td style="text-align:left">{_cell(cell)}</td>' for cell in row)
+        + "</tr>"
+        for row in rows
+    )
+    return f'<table><caption style="text-align:left">{_cell(caption)}</caption>{body}</table>'
+
+
+def _cell(value: object) -> str:
+    return escape(value if isinstance(value, str) else repr(value))

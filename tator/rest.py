@@ -1,0 +1,757 @@
+"""One request over the wire, with everything that keeps its promise: the only user of urllib3.
+
+urllib3's pools carry the bytes. What they don't promise is added here: a deadline that every
+blocking operation keeps, retries that never resend what the server may still be working on, a
+bounded and undecoded body, and one map from every failure to an `ApiException`.
+"""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import io
+import logging
+import os
+import queue
+import random
+import re
+import socket
+import ssl
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import (
+    EmptyPoolError,
+    IncompleteRead,
+    InsecureRequestWarning,
+    NewConnectionError,
+)
+from urllib3.exceptions import SSLError as PoolSSLError
+from urllib3.exceptions import TimeoutError as PoolTimeoutError
+from urllib3.util.retry import Retry
+from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util.ssl_match_hostname import CertificateError
+
+from tator.configuration import MASK, Configuration, Secret, Timeout
+from tator.exceptions import (
+    ApiConnectionError,
+    ApiException,
+    ApiProxyError,
+    ApiResponseError,
+    ApiTimeoutError,
+    ApiTlsError,
+    ApiValueError,
+    is_refusal,
+)
+
+__all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
+
+_logger = logging.getLogger("tator")
+_logger.addHandler(logging.NullHandler())
+
+_LARGEST_BODY = 1 << 20  # bytes
+_LARGEST_ANSWER = 2 * _LARGEST_BODY  # bytes; headers, interim answers and chunk marks included
+_PIECE = 1 << 16  # bytes read or sent at once
+_LONGEST_RETRY_AFTER = 30.0  # seconds
+_LONGEST_BACKOFF = 8.0  # seconds
+_RETRIED_STATUSES = frozenset({429, 502, 503})
+_NOT_IDEMPOTENT = frozenset({"POST", "PATCH"})
+_MOST_HOSTS = 8
+_HAS_SYSTEM_PROXIES = sys.platform in ("darwin", "win32")
+_BUDGET, _COST_OF_RETRY = 100, 10
+
+# urllib3's own retries know neither the deadline nor which requests may have been carried out.
+_ONE_TRY = Retry(False, redirect=False)
+
+
+class RESTResponse:
+    """An answer of any status.
+
+    Attributes:
+        status: The HTTP status.
+        reason: The reason phrase.
+        headers: The headers, read without regard to case.
+        data: The body in bytes, as it was sent; empty where it is left to read from `raw`.
+        raw: urllib3's response: still to be read where that was asked for, else used up.
+        attempts: How many tries it took.
+        maybe_applied: Whether any of them may have been carried out.
+        retry_after: Seconds that the server asked to wait.
+    """
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, data: bytes) -> None:
+        self.raw = raw
+        self.status = raw.status
+        self.reason = raw.reason or ""
+        self.headers: Mapping[str, str] = raw.headers
+        self.data = data
+        self.attempts = 1
+        self.maybe_applied = not is_refusal(raw.status)
+        self.retry_after = _retry_after(self.headers.get("Retry-After"))
+
+    def without(self, secrets: Iterable[str]) -> RESTResponse:
+        """A copy in which none of these words can be read."""
+        new = copy.copy(self)
+        headers = urllib3.HTTPHeaderDict(self.headers)
+        for secret in secrets:
+            new.reason = new.reason.replace(secret, MASK)
+            new.data = new.data.replace(secret.encode(), MASK.encode())
+            for name in headers:
+                headers[name] = headers[name].replace(secret, MASK)
+        new.headers = headers
+        return new
+
+    def getheaders(self) -> Mapping[str, str]:
+        """The headers, read without regard to case."""
+        return self.headers
+
+    def getheader(self, name: str, default: str | None = None) -> str | None:
+        """One header, or `default` where it is absent."""
+        return self.headers.get(name, default)
+
+
+class RESTClientObject:
+    """Sends requests for one client: its pools, its TLS context and its retry budget.
+
+    Safe to share between threads, and correct after a fork: a child makes pools of its own.
+    TLS, proxy and pool settings are read when a host is first used, all others at each call.
+
+    Args:
+        configuration: Where to send to, and how patiently.
+
+    Raises:
+        ApiValueError: A CA, certificate or key file can't be used.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._warned = False
+        self._budget = _BUDGET
+        self._context: ssl.SSLContext | None = None
+        self._start_afresh()
+        if configuration.ssl_ca_cert or configuration.cert_file or configuration.key_file:
+            self._context = _tls_context(configuration)
+
+    def _start_afresh(self) -> None:
+        # The process id is assigned last: whoever sees it sees the rest.
+        self._routes: dict[str, _Route] = {}
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        timeout: Timeout = None,
+        preload: bool = True,
+    ) -> RESTResponse:
+        """Send a request, again where that is safe and useful, and give the last answer.
+
+        Args:
+            method: The HTTP method.
+            url: An absolute URL, percent-encoded; it is sent as it is.
+            headers: All headers but Host and Content-Length.
+            body: What to send, if anything.
+            timeout: Seconds for each try, or `(connect, read)`. Default: the configuration's.
+            preload: Whether to read the body; `False` leaves that of a 2xx to the caller.
+
+        Raises:
+            ApiConnectionError, ApiResponseError: There was no answer, or none that can be read.
+            ApiValueError: The environment names a proxy that can't be used.
+        """
+        settings = self.configuration
+        ends = None if settings.deadline is None else time.monotonic() + settings.deadline
+        timeout = settings.timeout if timeout is None else timeout
+        route = self._route(url)
+        if route.exposed and "Authorization" in headers:
+            self._warn("The token goes over plain http, where others can read it: use https.")
+        attempts = 0
+        maybe_applied = False
+        while True:
+            attempts += 1
+            started = time.monotonic()
+            limits = _Limits(started, timeout, ends)
+            outcome = _attempt(route, method, url, headers, body, limits, preload)
+            outcome.attempts = attempts
+            outcome.maybe_applied = maybe_applied = maybe_applied or outcome.maybe_applied
+            if _logger.isEnabledFor(logging.DEBUG):
+                came = outcome.status or type(outcome).__name__
+                seconds = time.monotonic() - started
+                _logger.debug("%s %s: %s in %.3f s (try %d)", method, url, came, seconds, attempts)
+            pause = self._pause_before_retry(outcome, attempts, method, limits, ends)
+            if pause is None:
+                break
+            time.sleep(pause)
+            route = self._route(url)
+        if isinstance(outcome, ApiException):
+            outcome.method, outcome.url = method, url
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """Close the idle connections; a later request opens new ones."""
+        routes, self._routes = self._routes, {}
+        for route in routes.values():
+            route.pool.close()
+
+    def _pause_before_retry(
+        self,
+        outcome: RESTResponse | ApiException,
+        attempts: int,
+        method: str,
+        limits: _Limits,
+        ends: float | None,
+    ) -> float | None:
+        """Seconds until the next try, paid for from the budget; None if there is to be none."""
+        if isinstance(outcome, RESTResponse):
+            if outcome.status < 300:
+                self._budget = min(_BUDGET, self._budget + 1)
+            limits.retry = outcome.status in _RETRIED_STATUSES
+        if not limits.retry or attempts > self.configuration.retries:
+            return None
+        if limits.sent and method in _NOT_IDEMPOTENT:
+            return None
+        # Jitter over the full range keeps many clients from coming back in step.
+        backoff = random.uniform(0, min(_LONGEST_BACKOFF, 0.5 * 2 ** min(attempts - 1, 10)))
+        pause = outcome.retry_after or backoff
+        too_late = ends is not None and time.monotonic() + pause >= ends
+        if pause > _LONGEST_RETRY_AFTER or too_late or self._budget < _COST_OF_RETRY:
+            return None
+        self._budget -= _COST_OF_RETRY
+        return pause
+
+    def _route(self, url: str) -> _Route:
+        if self._pid != os.getpid():
+            self._start_afresh()
+        origin = url[: url.index("/", len("https://"))]
+        route = self._routes.get(origin)
+        if route is None:
+            with self._lock:
+                route = self._routes.get(origin) or self._new_route(origin)
+        return route
+
+    def _new_route(self, origin: str) -> _Route:
+        settings = self.configuration
+        scheme, host, port = _split(origin)
+        proxy = _proxy_for(settings, scheme, host, port)
+        options: dict[str, Any] = {
+            "maxsize": settings.connection_pool_maxsize,
+            # Without it, urllib3 opens and throws away connections beyond `maxsize`.
+            "block": True,
+            "timeout": None,
+        }
+        if scheme == "https" or (proxy and proxy.startswith("https:")):
+            if not settings.verify_ssl:
+                self._warn("verify_ssl is off: anyone on the way can read and change what is sent.")
+            self._context = self._context or _tls_context(settings)
+        if scheme == "https":
+            options.update(ssl_context=self._context, assert_hostname=settings.assert_hostname)
+        if proxy:
+            pool = _proxied_pool(proxy, self._context, scheme, host, port, options)
+        else:
+            pool = _POOLS[scheme](host, port, **options)
+        exposed = scheme == "http" and not _is_loopback(host)
+        while len(self._routes) >= _MOST_HOSTS:
+            self._routes.pop(next(iter(self._routes))).pool.close()
+        route = _Route(pool, len(origin), bool(proxy), scheme, exposed)
+        self._routes[origin] = route
+        return route
+
+    def _warn(self, text: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(text, InsecureRequestWarning, stacklevel=5)
+
+
+class _Route(NamedTuple):
+    """The way to one origin."""
+
+    pool: HTTPConnectionPool
+    origin_length: int
+    proxied: bool
+    scheme: str
+    exposed: bool
+
+
+class _Limits:
+    """What one try may still take, and what it has done so far.
+
+    The connection finds it in `_current`, since urllib3 hands nothing of ours down to it.
+    """
+
+    def __init__(self, now: float, timeout: Timeout, ends: float | None) -> None:
+        if isinstance(timeout, tuple):
+            self.connect, self.silence = timeout
+        else:
+            self.connect, self.silence = timeout, None
+            ends = _earlier(ends, now, timeout)
+        self.ends = ends  # when the try ends, on the monotonic clock
+        self.until = ends  # when the phase that it is in ends
+        self.each = self.silence  # seconds that one operation of the phase may block
+        self.allowance: int | None = _LARGEST_ANSWER  # bytes that may still arrive
+        self.connected = False  # a new connection was made
+        self.sent = False  # the request may have left
+        self.received = False  # something came back
+        self.retry = False  # the failure is one that another try may mend
+
+    def wait(self) -> float | None:
+        """Seconds that the next operation may block; TimeoutError if there are none left."""
+        if self.until is None:
+            return self.each
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time is up")
+        return left if self.each is None or left < self.each else self.each
+
+
+_current = threading.local()
+
+
+class _Stream(io.RawIOBase):
+    """A socket's stream that gives each read the time that is left: urllib3's limits start anew
+    with every byte."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, limits: _Limits) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._limits = limits
+        self.ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        limits = self._limits
+        self._sock.settimeout(limits.wait())
+        count = cast(int, self._raw.readinto(buffer))
+        if not count:
+            self.ended = True
+            return 0
+        limits.received = True
+        if limits.allowance is not None:
+            limits.allowance -= count
+            if limits.allowance < 0:
+                raise _TooLarge
+        return count
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+class _TooLarge(Exception):
+    """The answer is larger than any of Tator's."""
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose every read keeps the limits, and whose headers can't be cut short."""
+
+    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self._stream = _Stream(self.fp.detach(), sock, _current.limits)
+        self.fp = io.BufferedReader(self._stream)
+
+    def begin(self) -> None:
+        super().begin()
+        # http.client takes the end of the stream for the end of the headers …
+        if self._stream.ended:
+            raise http.client.RemoteDisconnected("the headers were cut short")
+        # … and a length that is no number for none.
+        if self.length is None and not self.chunked and self.headers["Content-Length"]:
+            raise http.client.HTTPException("the Content-Length is no number")
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # not in typeshed
+        # http.client skips 100 alone, though every 1xx but 101 announces another answer.
+        interim = 100 <= status < 200 and status != 101
+        return version, 100 if interim else status, reason
+
+
+class _Limited(HTTPConnection):
+    """A connection that keeps the limits of the try it works for."""
+
+    response_class = _Response
+
+    def connect(self) -> None:
+        limits = _current.limits
+        now = time.monotonic()
+        limits.until, limits.each = _earlier(limits.ends, now, limits.connect), None
+        super().connect()
+        limits.until, limits.each = limits.ends, limits.silence
+        limits.connected = True
+        if isinstance(self.sock, ssl.SSLSocket):
+            # A cut without TLS's goodbye must not pass for the end of an answer.
+            self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]  # not in typeshed
+
+    def _new_conn(self) -> socket.socket:
+        # socket.create_connection starts its timeout anew for each address, and has none for DNS.
+        limits = _current.limits
+        addresses = _resolve(self._dns_host.strip("[]"), self.port, limits.wait())
+        for left in range(len(addresses), 0, -1):
+            family, kind, protocol, _, address = addresses[-left]
+            sock = None
+            try:
+                wait = limits.wait()
+                sock = socket.socket(family, kind, protocol)
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(wait and wait / left)
+                sock.connect(address)
+                sock.settimeout(limits.wait())
+                return sock
+            except BaseException as error:
+                if sock is not None:
+                    sock.close()
+                if left == 1 or not isinstance(error, OSError):
+                    raise
+        raise OSError("the name has no address")
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        self.sock.settimeout(_current.limits.wait())
+
+    def request(self, *args: Any, **options: Any) -> None:
+        _current.limits.sent = True
+        super().request(*args, **options)
+
+    def send(self, data: Any) -> None:
+        limits = _current.limits
+        for start in range(0, len(data), _PIECE):
+            self.sock.settimeout(limits.wait())
+            super().send(data[start : start + _PIECE])
+
+
+class _LimitedTls(_Limited, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    _ours: Any = _Limited
+    _theirs: Any = HTTPConnection
+
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # read-only on purpose
+        # A recorder such as VCR.py puts its own class on urllib3's pools: let it.
+        patched = super().ConnectionCls
+        return self._ours if patched is self._theirs else patched
+
+    def _validate_conn(self, conn: Any) -> None:
+        # Connecting here, before the request, tells "not reached" from "answer lost"; urllib3
+        # would also warn about every unverified request, where one warning has been given.
+        if conn.is_closed:
+            conn.connect()
+
+
+class _TlsPool(_Pool, HTTPSConnectionPool):  # type: ignore[override]  # as above
+    _ours = _LimitedTls
+    _theirs = HTTPSConnection
+
+
+_POOLS: dict[str, Any] = {"http": _Pool, "https": _TlsPool}
+
+
+def _attempt(
+    route: _Route,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    limits: _Limits,
+    preload: bool,
+) -> RESTResponse | ApiException:
+    """One try: an answer, or the error that stands for its failure."""
+    outer = getattr(_current, "limits", None)  # a signal handler may call while a call is on
+    _current.limits = limits
+    response = None
+    try:
+        forwarded = route.proxied and route.scheme == "http"
+        response = route.pool.urlopen(
+            method,
+            # The path goes as it is: PoolManager.urlopen would resolve `/../` in it.
+            url if forwarded else url[route.origin_length :],
+            body,
+            headers,
+            retries=_ONE_TRY,
+            redirect=False,
+            assert_same_host=False,
+            pool_timeout=cast(Any, limits.wait() if limits.ends is not None else None),
+            preload_content=False,
+            decode_content=False,
+        )
+        if not preload and 200 <= response.status < 300:
+            limits.allowance = None
+            return RESTResponse(response, b"")
+        return RESTResponse(response, _read(response))
+    except Exception as error:
+        if response is not None:
+            _discard(response)
+        return _translated(error, limits, route)
+    except BaseException:
+        if response is not None:
+            _discard(response)
+        raise
+    finally:
+        _current.limits = outer
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The whole body, in pieces: a length that is claimed must not be what memory is taken for."""
+    data = b""
+    while True:
+        piece = response.read(_PIECE)
+        data = data + piece if data else piece
+        if len(data) > _LARGEST_BODY:
+            raise _TooLarge
+        if not piece or response.length_remaining == 0:
+            break
+    response.release_conn()
+    return data
+
+
+def _discard(response: urllib3.BaseHTTPResponse) -> None:
+    response.close()
+    response.release_conn()
+
+
+def _translated(error: Exception, limits: _Limits, route: _Route) -> ApiException:
+    """The one map from the transport's failures to ours; any exception has its place in it."""
+    root = _root(error)
+    sent = limits.sent
+    kind: type[ApiException]
+    hint = None
+    if _is_timeout(error) or _is_timeout(root):
+        kind = ApiTimeoutError
+        if sent:
+            reason = "No answer in time"
+            hint = "The server may still be at work: look before you ask again."
+        elif isinstance(error, EmptyPoolError):
+            reason = "No free connection in time"
+            hint = "Release raw responses, or raise Configuration.connection_pool_maxsize."
+        else:
+            reason = "No connection in time"
+            hint = "Check the host, or raise Configuration.timeout."
+    elif isinstance(root, (ssl.SSLError, CertificateError, PoolSSLError)) and not (
+        sent and isinstance(root, _LOST)
+    ):
+        kind = ApiTlsError
+        reason = f"No trusted TLS connection: {_words(root)}"
+        hint = _tls_hint(root)
+        limits.retry = isinstance(root, _LOST)
+        if "ALERT" in str(getattr(root, "reason", "")) and not limits.received:
+            # Over TLS 1.3 a server refuses a client's certificate only after the handshake.
+            sent = sent and not limits.connected
+    elif not sent:
+        kind = ApiProxyError if route.proxied else ApiConnectionError
+        reason = f"Can't connect: {_words(root)}"
+        hint = "Check Configuration.host and your network."
+        limits.retry = True
+        if route.proxied:
+            reason = f"The proxy failed: {_words(root)}"
+            hint = "Check Configuration.proxy, or HTTP_PROXY, HTTPS_PROXY and NO_PROXY."
+            limits.retry = "Tunnel connection failed: 407" not in str(root)
+    elif isinstance(root, _LOST):
+        kind = ApiConnectionError
+        reason = f"The connection was lost: {_words(root)}"
+        limits.retry = True
+    else:
+        kind = ApiResponseError
+        reason = f"The answer can't be read: {_words(root)}"
+        if isinstance(root, _TooLarge):
+            reason = f"The answer is larger than {_LARGEST_BODY} bytes"
+        hint = "Check that Configuration.host is a Tator server."
+    translated = kind(reason=reason, maybe_applied=sent, hint=hint)
+    # Only the root: the frames and the wrappers between hold the headers that were sent.
+    root.__traceback__ = root.__context__ = None
+    translated.__cause__ = root
+    return translated
+
+
+_LOST = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    ssl.SSLSyscallError,
+    ConnectionError,
+    IncompleteRead,
+    http.client.IncompleteRead,
+)
+
+
+def _root(error: BaseException) -> BaseException:
+    while True:
+        wrapped = [arg for arg in error.args if isinstance(arg, BaseException)]
+        inner = error.__cause__ or (wrapped[0] if wrapped else None)
+        if inner is None:
+            return error
+        error = inner
+
+
+def _is_timeout(error: BaseException) -> bool:
+    if isinstance(error, NewConnectionError):  # a kind of timeout in urllib3's family
+        return False
+    return isinstance(error, (TimeoutError, PoolTimeoutError, EmptyPoolError))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _tls_hint(error: BaseException) -> str:
+    words = str(error).lower()
+    if "hostname" in words or "ip address" in words:
+        return (
+            "If the server is the right one, set Configuration.assert_hostname to the name in"
+            " its certificate."
+        )
+    if "certificate verify failed" in words:
+        return "If you trust the server, set Configuration.ssl_ca_cert to its authority's PEM file."
+    return (
+        "Check that the port of Configuration.host speaks https (TLS 1.2 or later); a server that"
+        " asks for a client certificate needs cert_file and key_file."
+    )
+
+
+def _resolve(host: str, port: int, wait: float | None) -> list[Any]:
+    """The addresses of a name, waited for in a thread: the system's resolver has no time limit."""
+    try:
+        flags = socket.AI_NUMERICHOST
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except socket.gaierror:
+        pass
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=look_up, name="tator-resolver", daemon=True).start()
+    try:
+        answer = answers.get(timeout=wait)
+    except queue.Empty:
+        raise TimeoutError("the name was not resolved in time") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return cast("list[Any]", answer)
+
+
+def _tls_context(settings: Configuration) -> ssl.SSLContext:
+    context = create_urllib3_context()
+    bundle = settings.ssl_ca_cert
+    if bundle is None:
+        import certifi  # its resources are slow to import, and plain http needs none
+
+        bundle = certifi.where()
+    if settings.key_file and not settings.cert_file:
+        raise ApiValueError(reason="key_file needs a cert_file beside it")
+    setting = "ssl_ca_cert"
+    problem = None
+    try:
+        context.load_verify_locations(bundle)
+        if settings.cert_file:
+            setting = "key_file" if settings.key_file else "cert_file"
+            # Without a password, OpenSSL would stop and ask for one at the terminal.
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
+    except (OSError, ValueError) as error:
+        problem = _words(error)
+    if problem is not None:
+        raise ApiValueError(
+            reason=f"{setting} can't be used: {problem}",
+            hint="It must be a readable PEM file; a key must be without a passphrase.",
+        )
+    if not settings.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _proxy_for(settings: Configuration, scheme: str, host: str, port: int | None) -> str | None:
+    """The URL of the proxy to take, by the configuration or by the standard library's rules."""
+    if settings.proxy is not None:
+        return settings.proxy
+    if not (_HAS_SYSTEM_PROXIES or any(name.lower().endswith("_proxy") for name in os.environ)):
+        return None
+    import urllib.request  # costs half as much as urllib3, and is seldom needed
+
+    if urllib.request.proxy_bypass(host if port is None else f"{host}:{port}"):
+        return None
+    proxies = urllib.request.getproxies()
+    if not proxies.get(scheme):
+        return None
+    try:
+        return Configuration(host="/", proxy=proxies[scheme]).proxy
+    except ApiValueError as error:
+        problem = error.reason
+    raise ApiValueError(
+        reason=f"{scheme.upper()}_PROXY names a {problem}",
+        hint='Mend the variable, or set Configuration.proxy ("" for none).',
+    )
+
+
+def _proxied_pool(
+    proxy: str,
+    context: ssl.SSLContext | None,
+    scheme: str,
+    host: str,
+    port: int | None,
+    options: dict[str, Any],
+) -> HTTPConnectionPool:
+    proxy_scheme, rest = proxy.split("://", 1)
+    user_info, _, authority = rest.rpartition("@")
+    headers = None
+    if user_info:
+        basic = urllib3.make_headers(proxy_basic_auth=unquote(user_info))["proxy-authorization"]
+        headers = {"Proxy-Authorization": Secret(basic)}
+    manager = urllib3.ProxyManager(
+        f"{proxy_scheme}://{authority}",
+        proxy_headers=headers,
+        proxy_ssl_context=context,
+        **options,
+    )
+    manager.pool_classes_by_scheme = _POOLS
+    return manager.connection_from_host(host, port, scheme)
+
+
+def _split(origin: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(origin)
+    return parts.scheme, cast(str, parts.hostname), parts.port
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _earlier(ends: float | None, now: float, seconds: float | None) -> float | None:
+    if seconds is None:
+        return ends
+    return now + seconds if ends is None else min(ends, now + seconds)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds that a Retry-After header asks for; None where it is absent, past or garbage."""
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return float(value) or None
+    try:
+        seconds = parsedate_to_datetime(value).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None
