@@ -61,6 +61,8 @@ _logger.addHandler(logging.NullHandler())
 
 _LARGEST_BODY = 1 << 20  # bytes
 _LARGEST_ANSWER = 2 * _LARGEST_BODY  # bytes; headers, interim answers and chunk marks included
+_LONGEST_LINE = 1 << 16  # bytes
+_MOST_HEADERS = 100
 _PIECE = 1 << 16  # bytes read or sent at once
 _LONGEST_RETRY_AFTER = 30.0  # seconds
 _LONGEST_BACKOFF = 8.0  # seconds
@@ -323,11 +325,15 @@ class _Stream(io.RawIOBase):
     """A socket's stream that gives each read the time that is left: urllib3's limits start anew
     with every byte."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, limits: _Limits) -> None:
-        self._raw = raw
+    def __init__(self, sock: socket.socket, limits: _Limits) -> None:
+        # A file of the socket's own keeps it open until the answer is read, as http.client expects.
+        self._raw = sock.makefile("rb", buffering=0)
         self._sock = sock
         self._limits = limits
-        self.ended = False
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """What http.client reads from."""
+        return io.BufferedReader(self)
 
     def readable(self) -> bool:
         return True
@@ -336,10 +342,7 @@ class _Stream(io.RawIOBase):
         limits = self._limits
         self._sock.settimeout(limits.wait())
         count = cast(int, self._raw.readinto(buffer))
-        if not count:
-            self.ended = True
-            return 0
-        limits.received = True
+        limits.received = limits.received or count > 0
         if limits.allowance is not None:
             limits.allowance -= count
             if limits.allowance < 0:
@@ -356,24 +359,52 @@ class _TooLarge(Exception):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose every read keeps the limits, and whose headers can't be cut short."""
+    """An answer whose every read keeps the limits, and whose headers are read strictly."""
 
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        self._stream = _Stream(self.fp.detach(), sock, _current.limits)
-        self.fp = io.BufferedReader(self._stream)
+        super().__init__(_Stream(sock, _current.limits), *args, **options)  # type: ignore[arg-type]  # it has makefile()
 
     def begin(self) -> None:
-        super().begin()
-        # http.client takes the end of the stream for the end of the headers …
-        if self._stream.ended:
-            raise http.client.RemoteDisconnected("the headers were cut short")
-        # … and a length that is no number for none.
-        if self.length is None and not self.chunked and self.headers["Content-Length"]:
-            raise http.client.HTTPException("the Content-Length is no number")
+        # http.client's own takes a cut for the end of the headers and a length that is no number
+        # for none, and its parser, made for e-mail, needs a tenth of the time of a call.
+        if self.headers is not None:
+            return
+        status = 100
+        while status == 100:
+            version, status, self.reason = self._read_status()
+            headers = self._read_headers()
+        self.version = 10 if version == "HTTP/1.0" else 11
+        self.code = self.status = status
+        self.headers = self.msg = headers
+        self.chunked = (headers["Transfer-Encoding"] or "").lower() == "chunked"
+        self.chunk_left = None
+        self.length = None
+        claimed = headers["Content-Length"]
+        if status in (101, 204, 304) or self._method == "HEAD":
+            self.length = 0
+        elif claimed is not None and not self.chunked:
+            if not claimed.isdecimal():
+                raise http.client.HTTPException("the Content-Length is no number")
+            self.length = int(claimed)
+        self.will_close = self._check_close() or (self.length is None and not self.chunked)
+
+    def _read_headers(self) -> http.client.HTTPMessage:
+        headers = http.client.HTTPMessage()
+        while (line := self.fp.readline(_LONGEST_LINE)) not in (b"\r\n", b"\n"):
+            if not line:
+                raise http.client.RemoteDisconnected("the headers were cut short")
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not (colon and name.strip() == name and value.endswith("\n")):
+                raise http.client.HTTPException("a header is garbled")
+            if len(headers) >= _MOST_HEADERS:
+                raise http.client.HTTPException("there are too many headers")
+            headers[name] = value.strip()
+        return headers
 
     def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]  # not in typeshed
+        if not version.startswith("HTTP/1."):
+            raise http.client.UnknownProtocol(version)
         # http.client skips 100 alone, though every 1xx but 101 announces another answer.
         interim = 100 <= status < 200 and status != 101
         return version, 100 if interim else status, reason
