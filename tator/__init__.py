@@ -9,11 +9,14 @@ api.delete_job(run_uid)
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from tator._version import __version__
 
+# Type checkers know the name; importing it from `typing` would cost more than all of this file.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tator import (
         api,
         api_client,

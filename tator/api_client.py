@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urljoin
-from uuid import UUID
 
 from tator._version import __version__
 from tator.configuration import (
@@ -28,9 +27,11 @@ from tator.exceptions import (
 )
 from tator.models.model import Model
 from tator.rest import RESTClientObject, RESTResponse
-from tator.serialization import Reader, from_json, plain, reader, to_json
+from tator.serialization import Reader, from_json, is_uuid, plain, reader, to_json
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from tator.async_result import DaemonExecutor
 
 T = TypeVar("T")
@@ -388,7 +389,7 @@ def _url(
 
 
 def _path_segment(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, UUID, int)):
+    if isinstance(value, bool) or not (isinstance(value, (str, int)) or is_uuid(value)):
         raise TypeError(f"must be a string or a UUID, not {type(value).__name__}")
     text = str(value)
     # A proxy may decode an encoded slash: `..%2FJobs%2F1` would be another endpoint.

@@ -13,7 +13,6 @@ from urllib.parse import quote, urlsplit
 
 from tator._version import __version__
 from tator.exceptions import ApiException, ApiTypeError, ApiValueError
-from tator.notebook import html_table
 
 Timeout: TypeAlias = float | tuple[float | None, float | None] | None
 
@@ -225,6 +224,8 @@ class Configuration:
         return f"{type(self).__name__}({settings})"
 
     def _repr_html_(self) -> str:
+        from tator.notebook import html_table
+
         return html_table(
             type(self).__name__, [(name, repr(self.__dict__[name])) for name in _CHECKS]
         )

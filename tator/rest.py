@@ -659,7 +659,8 @@ def _resolve(host: str, port: int, wait: float | None) -> list[Any]:
     """The addresses of a name, waited for in a thread: the system's resolver has no time limit."""
     try:
         flags = socket.AI_NUMERICHOST
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        # As bytes, since a string would load the codec for international names.
+        return socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=flags)
     except socket.gaierror:
         pass
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 import types
 from collections.abc import Callable, Hashable
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
-from uuid import UUID
-
-import six
 
 from tator import models
 from tator.models.model import Model
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Reader: TypeAlias = Callable[[object], Any]
 
@@ -24,6 +24,8 @@ def to_json(value: object) -> bytes:
     Raises:
         TypeError, ValueError: The value has no form in JSON.
     """
+    import six  # only requests with a body need it
+
     return six.ensure_binary(json.dumps(plain(value), allow_nan=False, separators=(",", ":")))
 
 
@@ -37,8 +39,6 @@ def plain(value: object) -> Any:
         return value
     if isinstance(value, (datetime, date)):
         return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -46,7 +46,15 @@ def plain(value: object) -> Any:
     if isinstance(value, Model):
         pairs = ((field.json_name, getattr(value, name)) for name, field in value.fields.items())
         return {json_name: plain(item) for json_name, item in pairs if item is not None}
+    if is_uuid(value):
+        return str(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def is_uuid(value: object) -> bool:
+    """Whether a value is a `uuid.UUID`; where no one imported that module, there is none."""
+    uuid = sys.modules.get("uuid")
+    return uuid is not None and isinstance(value, uuid.UUID)
 
 
 def from_json(data: bytes | str) -> Any:
@@ -56,7 +64,9 @@ def from_json(data: bytes | str) -> Any:
         ValueError: The text is not UTF-8, or not JSON.
     """
     try:
-        return json.loads(six.ensure_text(data, "utf-8-sig"))
+        # json.loads would guess at UTF-16 and UTF-32 too, which no server of Tator's sends.
+        text = data if isinstance(data, str) else data.removeprefix(_BYTE_ORDER_MARK).decode()
+        return json.loads(text)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
-from uuid import UUID
 
 from tator.api_client import ApiClient, HttpInfo
 from tator.configuration import Configuration, Timeout, veil
 from tator.exceptions import ApiTypeError
 from tator.models import InlineResponse2044, InlineResponse2045
+from tator.serialization import is_uuid
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from typing_extensions import Required, Unpack
     from urllib3 import BaseHTTPResponse
 
@@ -273,6 +275,6 @@ def get_api(host: str | None = None, token: str | None = None) -> JobApi:
 
 
 def _identifier(name: str, value: str | UUID) -> str | UUID:
-    if not isinstance(value, (str, UUID)):
+    if not (isinstance(value, str) or is_uuid(value)):
         raise ApiTypeError(reason=f"{name} must be a string or a UUID, not {type(value).__name__}")
     return value

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pprint import pformat
 from typing import Any, ClassVar, Generic, TypeVar, overload
-
-from tator.notebook import html_table
 
 T = TypeVar("T")
 
@@ -63,6 +60,8 @@ class Model:
 
     def to_str(self) -> str:
         """The values as `pprint` shows a dictionary."""
+        from pprint import pformat  # slow to import, and only a display needs it
+
         return pformat(self.to_dict())
 
     def __repr__(self) -> str:
@@ -76,4 +75,6 @@ class Model:
     __hash__ = None  # type: ignore[assignment]  # a model's values may change, so it has no hash
 
     def _repr_html_(self) -> str:
+        from tator.notebook import html_table
+
         return html_table(type(self).__name__, self.to_dict().items())
