@@ -88,7 +88,7 @@ class ApiClient:
         self.configuration = configuration or Configuration.get_default_copy()
         self.default_headers: dict[str, str] = Headers({"User-Agent": _USER_AGENT})
         if header_name is not None:
-            self.default_headers[header_name] = header_value
+            self.default_headers[header_name] = header_value or ""
         self.cookie = cookie
         self._start_afresh()
 

@@ -202,13 +202,7 @@ class Configuration:
                 raise AttributeError(_unknown_setting(name))
             object.__setattr__(self, name, value)
             return
-        problem: TypeError | ValueError | None = None
-        try:
-            checked = check(value)
-        except ApiException:
-            raise
-        except (TypeError, ValueError) as error:
-            problem = error.with_traceback(None)
+        checked, problem = _tried(check, value)
         from_environment = name == "host" and value is None
         raise_problem("environment variable TATOR_HOST" if from_environment else name, problem)
         if name == "host":
@@ -315,6 +309,17 @@ class Configuration:
             )
         if refusal is not None:
             raise refusal
+
+
+def _tried(check: Callable[[Any], Any], value: object) -> tuple[Any, TypeError | ValueError | None]:
+    """What a check makes of a value, or its problem with it."""
+    try:
+        return check(value), None
+    except ApiException:
+        raise
+    except (TypeError, ValueError) as error:
+        # Its frames hold parts of the value, which may be secret.
+        return None, error.with_traceback(None)
 
 
 _default: Configuration | None = None

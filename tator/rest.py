@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
@@ -361,6 +361,9 @@ class _TooLarge(Exception):
 class _Response(http.client.HTTPResponse):
     """An answer whose every read keeps the limits, and whose headers are read strictly."""
 
+    _method: str | None  # http.client's own, unknown to typeshed, as is this:
+    _check_close: Callable[[], bool]
+
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(_Stream(sock, _current.limits), *args, **options)  # type: ignore[arg-type]  # it has makefile()
 
@@ -369,7 +372,8 @@ class _Response(http.client.HTTPResponse):
         # for none, and its parser, made for e-mail, needs a tenth of the time of a call.
         if self.headers is not None:
             return
-        status = 100
+        version, status, self.reason = self._read_status()
+        headers = self._read_headers()
         while status == 100:
             version, status, self.reason = self._read_status()
             headers = self._read_headers()
