@@ -1,0 +1,50 @@
+"""Start a `LocalTator` by hand: `python -m tator.testing --jobs 5`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from tator.testing.server import LocalTator, Request
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until Ctrl-C, and show each request as it is answered."""
+    parser = argparse.ArgumentParser(prog="python -m tator.testing", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=5, help="how many jobs to launch (5)")
+    parser.add_argument("--port", type=int, default=0, help="the port (a free one)")
+    parser.add_argument("--token", help="the token (a new random one)")
+    options = parser.parse_args(arguments)
+
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with LocalTator(options.token, port=options.port) as server:
+            group = server.launch(options.jobs)
+            _say(f"export TATOR_HOST={server.host}", f"export TATOR_TOKEN={server.token}")
+            _say(f"# group: {group.group_id}", *(f"# job:   {uid}" for uid in group.run_uids))
+            server.on_request = _log
+            stopped.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _log(request: Request) -> None:
+    print(request.method, request.path, request.status or "dropped", file=sys.stderr, flush=True)
+
+
+def _say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
