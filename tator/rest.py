@@ -372,13 +372,14 @@ class _Response(http.client.HTTPResponse):
         # for none, and its parser, made for e-mail, needs a tenth of the time of a call.
         if self.headers is not None:
             return
-        version, status, self.reason = self._read_status()
+        version, status, reason = self._read_status()
         headers = self._read_headers()
         while status == 100:
-            version, status, self.reason = self._read_status()
+            version, status, reason = self._read_status()
             headers = self._read_headers()
         self.version = 10 if version == "HTTP/1.0" else 11
         self.code = self.status = status
+        self.reason = reason.strip()
         self.headers = self.msg = headers
         self.chunked = (headers["Transfer-Encoding"] or "").lower() == "chunked"
         self.chunk_left = None
