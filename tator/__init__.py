@@ -17,17 +17,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tator import (
-        api,
-        api_client,
-        async_result,
-        bulk,
-        configuration,
-        exceptions,
-        models,
-        rest,
-        serialization,
-    )
+    from tator import api as api
+    from tator import api_client as api_client
+    from tator import async_result as async_result
+    from tator import bulk as bulk
+    from tator import configuration as configuration
+    from tator import exceptions as exceptions
+    from tator import models as models
+    from tator import rest as rest
+    from tator import serialization as serialization
     from tator.api.job_api import JobApi, get_api
     from tator.api_client import ApiClient
     from tator.configuration import Configuration

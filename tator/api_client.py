@@ -62,7 +62,8 @@ class ApiClient:
     Use it in a `with` block, or `close()` it, to close its connections early.
 
     Args:
-        configuration: Where the server is and who asks. Default: `Configuration.get_default_copy()`.
+        configuration: Where the server is and who asks. Default: that of
+            `Configuration.get_default_copy()`.
         header_name: The name of a header to send with each request.
         header_value: Its value.
         cookie: The value of the Cookie header, if one is to be sent.

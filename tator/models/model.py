@@ -1,4 +1,4 @@
-"""What every model shares: fields declared once, read from JSON and shown as a person reads them."""
+"""What every model shares: fields declared once, and how it is compared and shown."""
 
 from __future__ import annotations
 

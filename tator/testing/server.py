@@ -11,11 +11,12 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 from uuid import uuid1
 
@@ -135,10 +136,8 @@ class LocalTator:
         with self._state:
             connections, threads = list(self._connections), list(self._threads)
         for connection in connections:
-            try:
+            with suppress(OSError):  # it may have ended by itself
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         for thread in threads:
             thread.join()
 
