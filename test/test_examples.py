@@ -41,7 +41,7 @@ def test_cancel_without_a_server_tries_everything_on_one_of_its_own() -> None:
     assert done.stdout.count("  cancelled  job ") == 1 + 4
     assert done.stdout.count("  cancelled  group ") == 1
     assert done.stdout.count("  FAILED ") == 1
-    assert "500" in done.stdout and "already gone" in done.stdout
+    assert "already gone" in done.stdout
     assert "running" not in done.stdout.replace("server", "")
 
 
@@ -75,7 +75,7 @@ def test_cancel_says_how_it_is_used_where_nothing_is_named(local_tator: LocalTat
     """With TATOR_HOST but no id, the exit status is 2, and nothing is sent."""
     done = cancel(local_tator)
     assert done.returncode == 2
-    assert "usage:" in done.stderr and "RUN_UID" in done.stderr
+    assert "RUN_UID" in done.stderr
     assert local_tator.requests == []
 
 

@@ -1,0 +1,82 @@
+"""How Sphinx makes the documentation's site: `sphinx-build -W --keep-going -b html docs OUT`."""
+
+import os
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+
+from tator import __version__
+
+DOCS = Path(__file__).parent
+REPOSITORY = DOCS.parent
+
+project = "tator"
+author = "the authors of tator"
+release = version = __version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["requirements.txt"]
+html_theme = "furo"
+html_title = f"tator {release}"
+html_show_sphinx = False
+html_copy_source = False
+
+# GitHub's anchors, so that a link works there and here.
+myst_heading_anchors = 4
+
+# The docstrings write `name` for code.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+napoleon_use_ivar = True
+
+
+def read_page(app: Sphinx, page: str, content: list[str]) -> None:
+    """Lead links that leave docs/ to the site's pages, and show the repository's own pages whole.
+
+    A file in docs/project/ stands for the one of its name above docs/.
+    """
+    source = DOCS / f"{page}.md"
+    if source.parent.name == "project":
+        source = REPOSITORY / f"{source.stem.upper()}.md"
+        content[0] = source.read_text("utf-8")
+        app.env.note_dependency(str(source))
+
+    def lead(match: re.Match[str]) -> str:
+        target = (source.parent / match["path"]).resolve()
+        if target.parent == REPOSITORY and target.suffix == ".md":
+            target = DOCS / "project" / target.name.lower()
+        return f"]({os.path.relpath(target, (DOCS / page).parent)}{match['anchor']})"
+
+    content[0] = re.sub(r"\]\((?P<path>[^):#\s]+)(?P<anchor>(#[^)\s]*)?)\)", lead, content[0])
+
+
+_results: dict[str, str] = {}  # what a function returns without options, by its full name
+
+
+def keep_results(app: Sphinx, config: object) -> None:
+    """Take the overloads, which type checkers read, out of what people read."""
+    analyze = ModuleAnalyzer.analyze
+
+    def analyze_without_overloads(self: ModuleAnalyzer) -> None:
+        analyze(self)
+        for name, overloads in self.overloads.items():
+            _results[f"{self.modname}.{name}"] = str(overloads[0].return_annotation)
+        self.overloads.clear()
+
+    ModuleAnalyzer.analyze = analyze_without_overloads
+
+
+def show_result(
+    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
+) -> tuple[str, str]:
+    full_name = f"{getattr(obj, '__module__', '')}.{getattr(obj, '__qualname__', '')}"
+    return signature, _results.get(full_name, returns)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", read_page)
+    app.connect("config-inited", keep_results)
+    app.connect("autodoc-process-signature", show_result)
