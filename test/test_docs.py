@@ -1,0 +1,92 @@
+"""The words are true: examples run, links lead somewhere, commands are those that CI runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tator.testing import LocalTator
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("C*.md"))]
+BLOCK = re.compile(r"(?P<before>[^\n]*\n)?\n?```python\n(?P<code>.*?)```", re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def examples() -> Iterator[object]:
+    """Each Python block of the user's pages; one after `<!-- not run: why -->` is left out."""
+    for page in PAGES:
+        for number, match in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8")), 1):
+            if "<!-- not run:" not in (match["before"] or ""):
+                label = f"{page.relative_to(ROOT)}-{number}"
+                yield pytest.param(match["code"], id=label)
+
+
+def slugs(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them, and those that it sets itself."""
+    text = page.read_text(encoding="utf-8")
+    anchors = set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    for heading in re.findall(r"^#+ +(.+?) *$", prose, flags=re.MULTILINE):
+        words = re.sub(r"[^\w\- ]", "", heading.lower())
+        anchors.add(words.replace(" ", "-"))
+    return anchors
+
+
+@pytest.mark.parametrize("code", list(examples()))
+def test_an_example_runs_as_it_stands(code: str, tmp_path: Path) -> None:
+    """Each example is a program of its own that runs without an error or a warning."""
+    program = tmp_path / "test_example.py"
+    program.write_text(code, encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(program)]
+    if re.search(r"^(async )?def test_", code, re.MULTILINE):
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(program)]
+    with LocalTator() as server:
+        group = server.launch(3)
+        environment = {
+            **os.environ,
+            "TATOR_HOST": server.host,
+            "TATOR_TOKEN": server.token,
+            "RUN_UID": group.run_uids[0],
+            "GROUP_ID": group.group_id,
+        }
+        run = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """Each relative link names a file that is there, and an anchor that the file has."""
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in LINK.findall(prose):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        if anchor and target.suffix == ".md":
+            assert anchor in slugs(target), link
+
+
+def test_the_anchors_of_the_reference_page_are_there() -> None:
+    """What the page that this was asked for with links to can be reached in the README."""
+    wanted = {"documentation-for-api-endpoints", "documentation-for-models", "TokenAuth"}
+    assert wanted <= slugs(ROOT / "README.md")
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    """The last part of the README's test command is what CI calls."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert ".venv/bin/pip install -q -e . -r test-requirements.txt" in readme
+    assert ".venv/bin/python -m pytest" in readme
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "pip install -q -e . -r test-requirements.txt" in script
+    assert "python -m pytest" in script
