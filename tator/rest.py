@@ -458,10 +458,6 @@ class _Limited(HTTPConnection):
         super()._tunnel()
         self.sock.settimeout(_current.limits.wait())
 
-    def request(self, *args: Any, **options: Any) -> None:
-        _current.limits.sent = True
-        super().request(*args, **options)
-
     def send(self, data: Any) -> None:
         limits = _current.limits
         for start in range(0, len(data), _PIECE):
@@ -488,6 +484,8 @@ class _Pool(HTTPConnectionPool):
         # would also warn about every unverified request, where one warning has been given.
         if conn.is_closed:
             conn.connect()
+        # Set here and not by the connection, which may be a recorder's.
+        _current.limits.sent = True
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):  # type: ignore[override]  # as above
