@@ -21,6 +21,7 @@ html_theme = "furo"
 html_title = f"tator {release}"
 html_show_sphinx = False
 html_copy_source = False
+html_show_copyright = False
 
 # GitHub's anchors, so that a link works there and here.
 myst_heading_anchors = 4
@@ -30,7 +31,7 @@ default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 
 
 def read_page(app: Sphinx, page: str, content: list[str]) -> None:

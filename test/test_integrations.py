@@ -1,0 +1,221 @@
+"""It works with what people already use, each shown with the real library."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import proxy
+import pytest
+import trustme
+import vcr
+from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import tator
+from tator import bulk
+from tator.testing import LocalTator
+
+
+def api_of(server: LocalTator, **settings: object) -> tator.JobApi:
+    api = tator.get_api(server.host, server.token)
+    for name, value in settings.items():
+        setattr(api.api_client.configuration, name, value)
+    return api
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    URLLib3Instrumentor().instrument(tracer_provider=provider)
+    yield exporter
+    URLLib3Instrumentor().uninstrument()
+    provider.shutdown()
+
+
+def test_opentelemetry_sees_a_span_for_each_try(
+    local_tator: LocalTator, spans: InMemorySpanExporter
+) -> None:
+    """A call that succeeds on its second try leaves two spans, and the trace id is sent."""
+    local_tator.fail(503, headers={"Retry-After": "1"})
+    run_uid = local_tator.launch().run_uids[0]
+    api_of(local_tator).delete_job(run_uid)
+    seen = [dict(span.attributes or {}) for span in spans.get_finished_spans()]
+    statuses = [
+        span.get("http.status_code", span.get("http.response.status_code")) for span in seen
+    ]
+    assert statuses == [503, 200]
+    assert all("traceparent" in request.headers for request in local_tator.requests)
+
+
+def test_opentelemetry_never_sees_the_token(
+    local_tator: LocalTator, spans: InMemorySpanExporter
+) -> None:
+    """Nothing in a span shows the token, also where the call fails."""
+    with pytest.raises(tator.ServiceException):
+        api_of(local_tator).delete_job("00000000-0000-1000-8000-000000000000")
+    (span,) = spans.get_finished_spans()
+    assert local_tator.token not in span.to_json()
+
+
+def recorder(directory: Path) -> vcr.VCR:
+    return vcr.VCR(cassette_library_dir=str(directory), filter_headers=["authorization"])
+
+
+def test_vcr_replays_what_it_recorded_when_the_server_is_gone(tmp_path: Path) -> None:
+    """A recorded call is answered from the cassette, on the same client or a new one."""
+    with LocalTator() as server:
+        run_uid = server.launch().run_uids[0]
+        recorded_with = api_of(server)
+        with recorder(tmp_path).use_cassette("job.yaml"):
+            recorded = recorded_with.delete_job(run_uid)
+        assert len(server.requests) == 1
+    for api in (recorded_with, api_of(server)):
+        with recorder(tmp_path).use_cassette("job.yaml", record_mode="none") as cassette:
+            assert api.delete_job(run_uid) == recorded
+            assert cassette.all_played
+
+
+def test_vcr_replays_errors(tmp_path: Path) -> None:
+    """A recorded failure is raised again as the same error."""
+    with LocalTator() as server:
+        api = api_of(server)
+        with recorder(tmp_path).use_cassette("error.yaml"), pytest.raises(tator.ServiceException):
+            api.delete_job("unknown")
+    with (
+        recorder(tmp_path).use_cassette("error.yaml", record_mode="none"),
+        pytest.raises(tator.ServiceException) as replayed,
+    ):
+        api_of(server).delete_job("unknown")
+    assert replayed.value.status == 500
+
+
+def test_a_connection_lost_while_vcr_records_may_have_been_applied(
+    local_tator: LocalTator, tmp_path: Path
+) -> None:
+    """VCR.py's own connections do not make a lost answer look like a request never sent."""
+    local_tator.drop(after_applying=True)
+    run_uid = local_tator.launch().run_uids[0]
+    with (
+        recorder(tmp_path).use_cassette("lost.yaml"),
+        pytest.raises(tator.ApiConnectionError) as lost,
+    ):
+        api_of(local_tator, retries=0).delete_job(run_uid)
+    assert lost.value.maybe_applied
+
+
+def test_a_vcr_cassette_holds_no_token(tmp_path: Path) -> None:
+    """`filter_headers` keeps the token out of the file that is committed."""
+    with LocalTator() as server:
+        with recorder(tmp_path).use_cassette("job.yaml"):
+            api_of(server).delete_job(server.launch().run_uids[0])
+        cassette = (tmp_path / "job.yaml").read_text()
+    assert "/rest/Job/" in cassette
+    assert server.token not in cassette
+
+
+def test_a_client_reaches_the_server_again_after_vcr(
+    local_tator: LocalTator, tmp_path: Path
+) -> None:
+    """What VCR.py put on a client's pools is gone when the cassette is ejected."""
+    api = api_of(local_tator)
+    first, second = local_tator.launch(2).run_uids
+    with recorder(tmp_path).use_cassette("job.yaml"):
+        api.delete_job(first)
+    api.delete_job(second)
+    assert len(local_tator.requests) == 2
+    assert set(local_tator.jobs.values()) == {"cancelled"}
+
+
+def test_a_bulk_result_becomes_a_data_frame(local_tator: LocalTator) -> None:
+    """`pandas.DataFrame(result.to_records())` has a row for each id, in the order given."""
+    run_uids = [*local_tator.launch(2).run_uids, "unknown"]
+    frame = pd.DataFrame(bulk.delete_jobs(api_of(local_tator), run_uids).to_records())
+    assert list(frame["run_uid"]) == run_uids
+    assert len(frame) == 3
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("tator")
+    kept = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in (root, ours)]
+    yield
+    for logger, level, handlers, propagate in kept:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+        logger.propagate = propagate
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_dict_config_gets_a_line_for_each_try(local_tator: LocalTator, tmp_path: Path) -> None:
+    """A program's own logging configuration turns the lines on, and they show no token."""
+    path = tmp_path / "tator.log"
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"plain": {"format": "%(levelname)s %(name)s %(message)s"}},
+            "handlers": {
+                "file": {
+                    "class": "logging.FileHandler",
+                    "filename": str(path),
+                    "formatter": "plain",
+                }
+            },
+            "loggers": {"tator": {"level": "DEBUG", "handlers": ["file"]}},
+        }
+    )
+    local_tator.fail(503, headers={"Retry-After": "1"})
+    run_uid = local_tator.launch().run_uids[0]
+    api_of(local_tator).delete_job(run_uid)
+    for handler in logging.getLogger("tator").handlers:
+        handler.close()
+    first, second = path.read_text().splitlines()
+    url = f"{local_tator.host}/rest/Job/{run_uid}"
+    assert first.startswith(f"DEBUG tator DELETE {url}: 503 in ")
+    assert second.startswith(f"DEBUG tator DELETE {url}: 200 in ")
+    assert second.endswith("(try 2)")
+    assert local_tator.token not in path.read_text()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[trustme.CA, str]:
+    ca = trustme.CA()
+    path = tmp_path / "authority.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return ca, str(path)
+
+
+def test_a_corporate_proxy_and_its_authority_need_two_settings(
+    authority: tuple[trustme.CA, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With HTTPS_PROXY and ssl_ca_cert, a call goes through the proxy's tunnel to the server."""
+    ca, bundle = authority
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    options = ["--hostname", "127.0.0.1", "--port", "0", "--log-level", "ERROR"]
+    with LocalTator(ssl_context=context) as server:
+        for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        run_uid = server.launch().run_uids[0]
+        configuration = tator.Configuration(
+            host=server.host,
+            api_key={"Authorization": server.token},
+            api_key_prefix={"Authorization": "Token"},
+            ssl_ca_cert=bundle,
+            retries=0,
+        )
+        with proxy.Proxy(options) as corporate:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{corporate.flags.port}")
+            assert tator.JobApi(tator.ApiClient(configuration)).delete_job(run_uid).message
+        assert server.jobs == {run_uid: "cancelled"}
+        with pytest.raises(tator.ApiProxyError):
+            tator.JobApi(tator.ApiClient(configuration)).delete_job(run_uid)
