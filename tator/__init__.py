@@ -15,8 +15,6 @@ from tator._version import __version__
 # Type checkers know the name; importing it from `typing` would cost more than all of this file.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from tator import api as api
     from tator import api_client as api_client
     from tator import async_result as async_result
@@ -94,15 +92,17 @@ _MODULE_OF = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # urllib3 and its like take a hundred times as long to import as this file.
-    if name in _MODULES:
-        return import_module(f"tator.{name}")
-    if name not in __all__:
-        raise AttributeError(f"module 'tator' has no attribute {name!r}")
-    value = getattr(import_module(f"tator.{_MODULE_OF.get(name, 'exceptions')}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        # urllib3 and its like take a hundred times as long to import as this file.
+        if name in _MODULES:
+            return import_module(f"tator.{name}")
+        if name not in __all__:
+            raise AttributeError(f"module 'tator' has no attribute {name!r}")
+        value = getattr(import_module(f"tator.{_MODULE_OF.get(name, 'exceptions')}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from tator._version import __version__
@@ -194,24 +194,27 @@ class Configuration:
         for name in _CHECKS:
             setattr(self, name, given[name])
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        value = veil(value) if name in _SECRET else value
-        check = _CHECKS.get(name)
-        if check is None:
-            if not hasattr(type(self), name):
-                raise AttributeError(_unknown_setting(name))
-            object.__setattr__(self, name, value)
-            return
-        checked, problem = _tried(check, value)
-        from_environment = name == "host" and value is None
-        raise_problem("environment variable TATOR_HOST" if from_environment else name, problem)
-        if name == "host":
-            token = os.environ.get("TATOR_TOKEN") if from_environment else None
-            self.__dict__["_env_token"] = veil(token)
-        was_logging = self.__dict__.get("debug", False)
-        self.__dict__[name] = checked
-        if name in _LOGGING and (was_logging or self.__dict__.get("debug")):
-            _log(self)
+    # Hidden from type checkers: with it, they would let any attribute pass.
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            value = veil(value) if name in _SECRET else value
+            check = _CHECKS.get(name)
+            if check is None:
+                if not hasattr(type(self), name):
+                    raise AttributeError(_unknown_setting(name))
+                object.__setattr__(self, name, value)
+                return
+            checked, problem = _tried(check, value)
+            from_environment = name == "host" and value is None
+            raise_problem("environment variable TATOR_HOST" if from_environment else name, problem)
+            if name == "host":
+                token = os.environ.get("TATOR_TOKEN") if from_environment else None
+                self.__dict__["_env_token"] = veil(token)
+            was_logging = self.__dict__.get("debug", False)
+            self.__dict__[name] = checked
+            if name in _LOGGING and (was_logging or self.__dict__.get("debug")):
+                _log(self)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={self.__dict__[name]!r}" for name in _CHECKS)

@@ -1,0 +1,50 @@
+"""Ordinary user code, which only the type checkers run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_type
+from uuid import uuid1
+
+import tator
+from tator.api_client import HttpInfo
+from tator.async_result import AsyncResult
+from tator.bulk import BulkResult
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+api = tator.get_api("https://tator.example.org", "token")
+
+assert_type(api.delete_job("uid"), tator.InlineResponse2044)
+assert_type(api.delete_job(uuid1(), _request_timeout=(3, 10.5)), tator.InlineResponse2044)
+assert_type(api.delete_job("uid").message, "str | None")
+assert_type(api.delete_job_group("uid"), tator.InlineResponse2045)
+assert_type(api.delete_job("uid", async_req=True), AsyncResult[tator.InlineResponse2044])
+assert_type(api.delete_job("uid", async_req=True).get(5), tator.InlineResponse2044)
+assert_type(api.delete_job("uid", _preload_content=False), "BaseHTTPResponse")
+assert_type(
+    api.delete_job_group("uid", async_req=True, _preload_content=False),
+    "AsyncResult[BaseHTTPResponse]",
+)
+assert_type(api.delete_job_with_http_info("uid"), HttpInfo[tator.InlineResponse2044])
+assert_type(api.delete_job_with_http_info("uid").data, tator.InlineResponse2044)
+assert_type(api.delete_job_group_with_http_info("uid").status, int)
+
+
+async def cancel() -> None:
+    assert_type(await api.delete_job("uid", async_req=True), tator.InlineResponse2044)
+
+
+configuration = tator.Configuration(host="https://tator.example.org", timeout=5, deadline=None)
+configuration.api_key["Authorization"] = "key"
+configuration.api_key_prefix["Authorization"] = "Token"
+configuration.proxy = None
+with tator.ApiClient(configuration) as client:
+    result = tator.bulk.delete_jobs(tator.JobApi(client), (str(number) for number in range(3)))
+    assert_type(result, BulkResult)
+
+try:
+    api.delete_job("uid")
+except tator.ApiTimeoutError as error:
+    assert_type(error.maybe_applied, bool)
+    assert_type(error.retry_after, "float | None")
