@@ -40,10 +40,11 @@ def main() -> int:
 
 def cancel(api: tator.JobApi, run_uids: list[str], group_ids: list[str]) -> bool:
     """Cancel all of these, say how each went, and return whether all went well."""
-    calls = [("job", api.delete_job, run_uid) for run_uid in run_uids]
-    calls += [("group", api.delete_job_group, group_id) for group_id in group_ids]
+    ids = [("job", run_uid) for run_uid in run_uids]
+    ids += [("group", group_id) for group_id in group_ids]
     all_well = True
-    for kind, delete, identifier in calls:
+    for kind, identifier in ids:
+        delete = api.delete_job if kind == "job" else api.delete_job_group
         try:
             answer = delete(identifier)
         except tator.ApiException as error:

@@ -92,3 +92,10 @@ def test_cancel_says_what_is_wrong_with_the_host() -> None:
     assert done.returncode == 2
     assert "must begin with http:// or https://" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_package_that_wraps_the_sdk_passes_its_own_tests() -> None:
+    """examples/wrapping_sdk tests itself on the fixture that comes with tator."""
+    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLES / "wrapping_sdk")
+    assert done.returncode == 0, done.stdout
+    assert "7 passed" in done.stdout
