@@ -43,7 +43,7 @@ class Request:
         path: The path, as it was sent.
         headers: The headers by lower-case name.
         body: The body in bytes.
-        status: The status it was answered with; 0 where the connection was dropped.
+        status: The status that it is answered with; 0 where the connection is dropped.
     """
 
     method: str
@@ -84,7 +84,7 @@ class LocalTator:
     Attributes:
         host: The URL to give to a client.
         token: The token to give to a client.
-        on_request: Called with each request when it is answered, on the connection's thread.
+        on_request: Called with each request that arrives, on the connection's thread.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class LocalTator:
 
     @property
     def requests(self) -> list[Request]:
-        """A copy of what has arrived and been answered, in the order of the answers."""
+        """A copy of what has arrived, in that order; an answer may still be held back."""
         with self._state:
             return list(self._requests)
 
@@ -255,10 +255,7 @@ class LocalTator:
 
     def _accept(self) -> None:
         while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                continue
+            connection, _ = self._listener.accept()
             if self._closed.is_set():
                 connection.close()
                 return
@@ -277,16 +274,18 @@ class LocalTator:
                 self._refuse_protocol(raw, speaks_tls)
                 return
             if self._ssl_context is not None:
-                connection = self._ssl_context.wrap_socket(raw, server_side=True)
+                connection = self._ssl_context.wrap_socket(
+                    raw, server_side=True, do_handshake_on_connect=False
+                )
                 with self._state:
-                    self._connections.discard(raw)
-                    self._connections.add(connection)
+                    self._connections.add(connection)  # for close() to cut it in its handshake
+                connection.do_handshake()
             _Handler(connection, self)
         except OSError:
             pass  # the client left, or close() cut the connection
         finally:
             with self._state:
-                self._connections.discard(connection)
+                self._connections -= {raw, connection}
                 self._threads.discard(threading.current_thread())
             connection.close()
 
@@ -307,26 +306,21 @@ class LocalTator:
             if fault.apply:
                 answer, busy = self._right_answer(handler)
             given = fault.spoil(answer)
-        if self._delay:
-            self._closed.wait(self._delay)
-        request = Request(
-            handler.command,
-            handler.path,
-            {name.lower(): value for name, value in handler.headers.items()},
-            body,
-            given.status if given else 0,
-        )
-        with self._state:
-            self._jobs.update(dict.fromkeys(busy, "cancelled"))
+            status = given.status if given else 0
+            headers = {name.lower(): value for name, value in handler.headers.items()}
+            request = Request(handler.command, handler.path, headers, body, status)
             self._requests.append(request)
         if self.on_request is not None:
             self.on_request(request)
+        self._closed.wait(self._delay)
+        with self._state:
+            self._jobs.update(dict.fromkeys(busy, "cancelled"))
         return given, fault.cut
 
     def _right_answer(self, handler: _Handler) -> tuple[_Answer, tuple[str, ...]]:
         """What a real server would answer, and the jobs that it cancels for it."""
         method, path = handler.command, handler.path.partition("?")[0]
-        if handler.headers["Host"] != self.host.partition("//")[2]:
+        if (handler.headers["Host"] or "").partition(":")[0] not in ("127.0.0.1", "localhost"):
             return _page(400, "Bad Request"), ()
         if len(handler.path) > _LONGEST_PATH:
             return _page(414, "Request-URI Too Large"), ()
