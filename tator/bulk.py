@@ -12,9 +12,12 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache, partial
 from hashlib import sha256
+from importlib import import_module
+from traceback import format_exception_only
+from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -41,21 +44,19 @@ Outcome: TypeAlias = InlineResponse2044 | ApiException
 """What became of one job: the server's words, or the error."""
 
 _GRACE = 0.5  # seconds that an interrupted run waits for the answers under way
-_SHOWN_REASONS, _SHOWN_IDS, _SHOWN_LENGTH = 10, 3, 300
+_SHOWN_GROUPS, _SHOWN_IDS, _SHOWN_LENGTH = 10, 3, 300
 
 
 class BulkResult(Mapping[str, Outcome]):
     """What became of many jobs: a mapping of id → outcome, in the order given.
 
     Attributes:
-        deleted: The ids that the server says it has cancelled.
-        failed: The error of each id that failed.
+        deleted: The ids of the jobs that were cancelled.
+        failed: The error of each that failed.
         not_attempted: The ids for which nothing was sent; they have no outcome.
     """
 
-    def __init__(
-        self, outcomes: Mapping[str, Outcome], not_attempted: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, outcomes: Mapping[str, Outcome], not_attempted: Iterable[str] = ()) -> None:
         self._outcomes = dict(outcomes)
         self.failed = {
             run_uid: outcome
@@ -75,28 +76,31 @@ class BulkResult(Mapping[str, Outcome]):
         return len(self._outcomes)
 
     def __str__(self) -> str:
-        return (
-            f"{len(self.deleted)} cancelled, {len(self.failed)} failed,"
-            f" {len(self.not_attempted)} not attempted"
-        )
+        counts = [f"{len(self.deleted)} cancelled"]
+        if self.failed:
+            counts.append(f"{len(self.failed)} failed")
+        if self.not_attempted:
+            counts.append(f"{len(self.not_attempted)} not attempted")
+        return ", ".join(counts)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"
 
     def _repr_html_(self) -> str:
-        ids_by_reason: dict[str, list[str]] = {}
+        alike: dict[object, list[str]] = {}
         for run_uid, error in self.failed.items():
-            ids_by_reason.setdefault(_reason(error), []).append(run_uid)
-        if self.not_attempted:
-            ids_by_reason["Not attempted: nothing was sent."] = self.not_attempted
-        groups = sorted(ids_by_reason.items(), key=lambda group: -len(group[1]))
-        rows = [
-            (len(ids), reason, _some(ids)) for reason, ids in groups[:_SHOWN_REASONS]
+            kind = (error.status, error.reason, error.message, error.hint, error.maybe_applied)
+            alike.setdefault(kind, []).append(run_uid)
+        groups = sorted(alike.values(), key=len, reverse=True)
+        rows: list[tuple[object, ...]] = [
+            (len(ids), _why(self.failed[ids[0]]), _some(ids)) for ids in groups[:_SHOWN_GROUPS]
         ]
-        rest = groups[_SHOWN_REASONS:]
+        rest = sum(map(len, groups[_SHOWN_GROUPS:]))
         if rest:
-            count = sum(len(ids) for _, ids in rest)
-            rows.append((count, f"{len(rest)} other reasons: see .failed", ""))
+            rows.append((rest, "For other reasons: see .failed", ""))
+        if self.not_attempted:
+            ids = self.not_attempted
+            rows.append((len(ids), "Not attempted: nothing was sent.", _some(ids)))
         return html_table(str(self), rows)
 
     def raise_for_failures(self) -> None:
@@ -109,44 +113,37 @@ class BulkResult(Mapping[str, Outcome]):
             return
         first = next(iter(self.failed.values()), None)
         raise ApiException(
-            reason=str(self),
+            reason=f"Not all jobs were cancelled: {self}",
             maybe_applied=any(error.maybe_applied for error in self.failed.values()),
-            hint="See .failed and .not_attempted of the result."
-            + (f" The first failure: {_reason(first)}" if first else ""),
+            hint=f"The first failure: {_why(first)}" if first else None,
         ) from first
 
     def to_records(self) -> list[dict[str, str | int | bool | None]]:
-        """One row for each id, for `pandas.DataFrame`.
+        """One row for each id, for `pandas.DataFrame`; what does not apply is `None`.
 
         Returns:
             Dictionaries of `run_uid`; `outcome` (`"deleted"`, `"failed"` or `"not attempted"`);
             `status`, the HTTP status of a failure, 0 without an answer; `message`, the server's
-            words; `error`, the whole text of a failure; `maybe_applied`, `False` where it is
-            certain that the server did nothing. What does not apply is `None`.
+            words; `error`, a failure in one line; `maybe_applied`, `False` where it is certain
+            that the server did nothing.
         """
         rows: list[dict[str, str | int | bool | None]] = []
         for run_uid, outcome in self.items():
-            failure = outcome if isinstance(outcome, ApiException) else None
+            error = outcome if isinstance(outcome, ApiException) else None
             rows.append(
                 {
                     "run_uid": run_uid,
-                    "outcome": "failed" if failure else "deleted",
-                    "status": failure.status if failure else None,
+                    "outcome": "failed" if error else "deleted",
+                    "status": error.status if error else None,
                     "message": outcome.message,
-                    "error": str(failure) if failure else None,
-                    "maybe_applied": failure.maybe_applied if failure else True,
+                    "error": str(error) if error else None,
+                    "maybe_applied": error.maybe_applied if error else True,
                 }
             )
-        nothing = {
-            "status": None,
-            "message": None,
-            "error": None,
-            "maybe_applied": False,
-        }
-        return rows + [
-            {"run_uid": run_uid, "outcome": "not attempted", **nothing}
-            for run_uid in self.not_attempted
-        ]
+        nothing = {"status": None, "message": None, "error": None, "maybe_applied": False}
+        for run_uid in self.not_attempted:
+            rows.append({"run_uid": run_uid, "outcome": "not attempted", **nothing})
+        return rows
 
 
 class BulkInterrupted(KeyboardInterrupt):
@@ -193,21 +190,18 @@ def delete_jobs(
     run = _Run(api, run_uids, max_workers, executor)
     outcomes: dict[str, Outcome | None] = {}
     total = None
-    interrupted = False
     try:
         if isinstance(run_uids, Sized):
             outcomes = dict.fromkeys(map(str, run_uids))
             total = len(outcomes)
-        with _progress(progress, total) as show:
-            for done, (run_uid, outcome) in enumerate(run.outcomes(outcomes), 1):
+        with _progress(progress, total) as show, closing(run.outcomes(outcomes)) as ended:
+            for done, (run_uid, outcome) in enumerate(ended, 1):
                 outcomes[run_uid] = outcome
                 show(done)
-    except KeyboardInterrupt:
-        interrupted = True
-    if not interrupted:
         return _result(outcomes)
-    run.abandon(outcomes)
-    raise BulkInterrupted(_result(outcomes))
+    except KeyboardInterrupt:
+        pass
+    raise BulkInterrupted(run.abandon(outcomes))
 
 
 def iter_delete_jobs(
@@ -240,7 +234,7 @@ def iter_delete_jobs(
 
 
 class _Run:
-    """The work of one call: jobs go in as others come out."""
+    """The work of one call: as one job comes out, another goes in."""
 
     def __init__(
         self,
@@ -251,25 +245,29 @@ class _Run:
     ) -> None:
         if isinstance(run_uids, (str, bytes)) or not isinstance(run_uids, Iterable):
             raise ApiTypeError(
-                reason=f"run_uids must be several ids, not one {type(run_uids).__name__}",
+                reason=f"run_uids must be many ids, not one {type(run_uids).__name__}",
                 hint="For one job write [run_uid], or call delete_job.",
             )
         if isinstance(max_workers, bool) or not isinstance(max_workers, int):
             raise ApiTypeError(reason="max_workers must be a whole number")
         if max_workers < 1:
             raise ApiValueError(reason="max_workers must be 1 or more")
+        if not isinstance(executor, (Executor, NoneType)):
+            raise ApiTypeError(
+                reason="executor must be a concurrent.futures.Executor",
+                hint="For a Dask cluster write executor=client.get_executor().",
+            )
         self._api = _Portable(api)
         self._run_uids = run_uids
         if executor is None or isinstance(executor, ThreadPoolExecutor):
-            # More threads than connections would only wait for each other.
-            max_workers = min(
-                max_workers, api.api_client.configuration.connection_pool_maxsize
-            )
-        self._max_workers = max_workers
-        self._executor = executor or DaemonExecutor(max_workers)
-        self._cancel_is_proof = executor is None or _is_standard(executor)
+            # Threads without a connection would only wait for those that have one.
+            max_workers = min(max_workers, api.api_client.configuration.connection_pool_maxsize)
+        # To our own threads as much again is handed in advance, so that none waits for this one.
+        self._free = 2 * max_workers if executor is None else max_workers
+        self._cancel_is_proof = executor is None or _proves_by_cancel(executor)
+        self._executor = DaemonExecutor(max_workers) if executor is None else executor
         self._in_flight: dict[str, Future[Outcome] | None] = {}
-        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[str, Outcome | None]] = queue.SimpleQueue()
         self._stopped = False
         self._failure: Exception | None = None
 
@@ -279,33 +277,33 @@ class _Run:
         """The outcomes as they come; ids are put into `order` as they are drawn."""
         fresh = self._fresh(order)
         try:
-            for _ in range(self._max_workers):
-                self._submit_next(fresh)
+            self._fill(fresh)
             while self._in_flight:
-                run_uid = self._ended.get()
+                run_uid, outcome = self._ended.get()
+                self._free += 1
                 # Before the outcome is handed out: whoever gets it may take their time.
-                self._submit_next(fresh)
-                outcome = self._outcome(self._in_flight[run_uid])
+                self._fill(fresh)
                 if outcome is not None:
                     yield run_uid, outcome
-                # Only now, so that an interrupt at any point finds it here or with the caller.
+                # Only now: an interrupt at any point finds the outcome here or with the caller.
                 del self._in_flight[run_uid]
         finally:
             self._stop()
         if self._failure is not None:
             raise self._failure
 
-    def abandon(self, outcomes: dict[str, Outcome | None]) -> None:
-        """Stop, and fill in what became of all that was in flight."""
-        self._stop()
-        try:
-            wait_for_futures(
-                [future for future in self._in_flight.values() if future], _GRACE
-            )
-        except KeyboardInterrupt:
-            pass
-        for run_uid, future in self._in_flight.items():
-            outcomes[run_uid] = self._outcome(future)
+    def abandon(self, outcomes: dict[str, Outcome | None]) -> BulkResult:
+        """Stop, wait a moment for what is in flight, and give all that is known."""
+        grace = _GRACE
+        while True:
+            try:
+                self._stop()
+                wait_for_futures([future for future in self._in_flight.values() if future], grace)
+                for run_uid, future in self._in_flight.items():
+                    outcomes[run_uid] = self._outcome(future)
+                return _result(outcomes)
+            except KeyboardInterrupt:  # an impatient one: the result is wanted all the same
+                grace = 0
 
     def _fresh(
         self, order: dict[str, Outcome | None] | None
@@ -319,48 +317,49 @@ class _Run:
                     order.setdefault(run_uid)
                 yield run_uid, given
 
-    def _submit_next(self, fresh: Iterator[tuple[str, str | UUID]]) -> None:
-        if self._stopped:
-            return
-        try:
-            pair = next(fresh, None)
-        except Exception as error:
-            self._failure = error
-            return
-        if pair is None:
-            return
-        run_uid, given = pair
+    def _fill(self, fresh: Iterator[tuple[str, str | UUID]]) -> None:
+        """Submit a job, and more while no outcome waits: the next id may be long in coming."""
+        while self._free and not self._stopped:
+            try:
+                pair = next(fresh, None)
+            except Exception as error:
+                self._failure = error
+                pair = None
+            if pair is None:
+                return
+            self._submit(*pair)
+            if not self._ended.empty():
+                return
+
+    def _submit(self, run_uid: str, given: str | UUID) -> None:
+        self._free -= 1
         self._in_flight[run_uid] = None
         try:
             future = self._executor.submit(_delete, self._api, given)
         except Exception as error:
-            self._stop()
+            self._stopped = True
             future = Future()
             future.set_exception(error)
         self._in_flight[run_uid] = future
         future.add_done_callback(partial(self._end, run_uid))
 
     def _end(self, run_uid: str, future: Future[Outcome]) -> None:
-        """Called by the thread that ended the work on an id."""
+        """Take note of an outcome, on the thread that brought it."""
         outcome = self._outcome(future)
         if isinstance(outcome, ApiException) and _is_about_token(outcome):
             self._stop()
-        self._ended.put(run_uid)
+        self._ended.put((run_uid, outcome))
 
     def _outcome(self, future: Future[Outcome] | None) -> Outcome | None:
-        """What became of an id; None if nothing was sent for it."""
+        """What became of a job; None if nothing was sent for it."""
         if future is None or not future.done():
             return _unknown("Interrupted before the answer came")
         if future.cancelled():
-            return (
-                None
-                if self._cancel_is_proof
-                else _unknown("Given up before the answer came")
-            )
+            return None if self._cancel_is_proof else _unknown("Given up before the answer came")
         error = future.exception()
         if error is None:
             return future.result()
-        return _unknown(f"The executor failed with {type(error).__name__}: {error}")
+        return _unknown(f"The executor failed: {format_exception_only(error)[-1].strip()}")
 
     def _stop(self) -> None:
         """Submit nothing more, and take back what has not begun."""
@@ -413,9 +412,7 @@ def _delete(portable: _Portable, run_uid: str | UUID) -> Outcome:
 
 
 def _result(outcomes: Mapping[str, Outcome | None]) -> BulkResult:
-    known = {
-        run_uid: outcome for run_uid, outcome in outcomes.items() if outcome is not None
-    }
+    known = {run_uid: outcome for run_uid, outcome in outcomes.items() if outcome is not None}
     return BulkResult(known, [run_uid for run_uid in outcomes if run_uid not in known])
 
 
@@ -430,8 +427,8 @@ def _is_about_token(error: ApiException) -> bool:
     return error.status == 401 or (error.status == 403 and about_token)
 
 
-def _is_standard(executor: Executor) -> bool:
-    # Of these a cancelled future proves that the work was not begun; of Dask's it does not.
+def _proves_by_cancel(executor: Executor) -> bool:
+    """Whether work whose future could be cancelled was never begun; Dask's may have been."""
     from concurrent.futures import ProcessPoolExecutor
 
     return isinstance(executor, (ThreadPoolExecutor, ProcessPoolExecutor))
@@ -444,39 +441,45 @@ def _progress(
     """What to call with the number of jobs that are done."""
     if callable(progress):
         yield lambda done: progress(done, total)
-    elif progress is False or (progress is None and not _is_watched()):
+        return
+    if not isinstance(progress, (bool, NoneType)):
+        raise ApiTypeError(reason="progress must be True, False, None or a callable")
+    tqdm = _tqdm() if progress or (progress is None and _is_watched()) else None
+    if progress and tqdm is None:
+        raise ApiValueError(reason="progress needs tqdm", hint="pip install 'tator[progress]'")
+    if tqdm is None:
         yield lambda done: None
-    else:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            if progress:
-                raise ApiValueError(
-                    reason="progress=True needs tqdm",
-                    hint="pip install 'tator[progress]'",
-                ) from None
-            yield lambda done: None
-            return
-        with tqdm(total=total, unit="job") as bar:
-            yield lambda done: bar.update()
+        return
+    with tqdm(total=total, desc="Cancelling", unit="job") as bar:
+        yield lambda done: bar.update()
+
+
+def _tqdm() -> Any:
+    try:
+        return import_module("tqdm.auto").tqdm
+    except ImportError:
+        return None
 
 
 def _is_watched() -> bool:
-    """Whether standard error is a terminal, or the program a notebook."""
+    """Whether standard error is a terminal, or this a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel") or (sys.stderr is not None and sys.stderr.isatty())
 
 
-def _reason(error: ApiException) -> str:
+def _why(error: ApiException) -> str:
+    """An error without what differs from job to job."""
     said = f"{error.status} {error.reason}" if error.status else error.reason
-    text = " ".join(
-        filter(
-            None, [f"{said}: {error.message}" if error.message else said, error.hint]
-        )
-    )
-    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
+    parts = [f"{said}: {error.message}" if error.message else said]
+    if error.maybe_applied:
+        parts.append("May be cancelled nevertheless")
+    if error.hint:
+        parts.append(error.hint)
+    text = "".join(f"{part.rstrip('.')}. " for part in parts).rstrip()
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
 def _some(ids: list[str]) -> str:
-    return ", ".join(ids[:_SHOWN_IDS]) + (", …" if len(ids) > _SHOWN_IDS else "")
+    shown = ", ".join(run_uid[:_SHOWN_LENGTH] for run_uid in ids[:_SHOWN_IDS])
+    return f"{shown}, …" if len(ids) > _SHOWN_IDS else shown
