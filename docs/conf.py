@@ -70,9 +70,11 @@ def keep_results(app: Sphinx, config: object) -> None:
     ModuleAnalyzer.analyze = analyze_without_overloads
 
 
-def show_result(
+def show_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
 ) -> tuple[str, str]:
+    if what == "exception":
+        return "", ""  # errors are read, not made
     full_name = f"{getattr(obj, '__module__', '')}.{getattr(obj, '__qualname__', '')}"
     return signature, _results.get(full_name, returns)
 
@@ -80,4 +82,4 @@ def show_result(
 def setup(app: Sphinx) -> None:
     app.connect("source-read", read_page)
     app.connect("config-inited", keep_results)
-    app.connect("autodoc-process-signature", show_result)
+    app.connect("autodoc-process-signature", show_signature)
