@@ -217,15 +217,18 @@ class Configuration:
                 _log(self)
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={self.__dict__[name]!r}" for name in _CHECKS)
+        # A debugger may show it half made, so what has not been set is left out.
+        settings = ", ".join(f"{name}={value!r}" for name, value in self._settings())
         return f"{type(self).__name__}({settings})"
 
     def _repr_html_(self) -> str:
         from tator.notebook import html_table
 
-        return html_table(
-            type(self).__name__, [(name, repr(self.__dict__[name])) for name in _CHECKS]
-        )
+        rows = [(name, repr(value)) for name, value in self._settings()]
+        return html_table(type(self).__name__, rows)
+
+    def _settings(self) -> list[tuple[str, Any]]:
+        return [(name, self.__dict__[name]) for name in _CHECKS if name in self.__dict__]
 
     def __copy__(self) -> Configuration:
         return copy.deepcopy(self)
@@ -273,7 +276,7 @@ class Configuration:
 
         installed = ("urllib3", "certifi", "six", "python-dateutil")
         versions = [f"{name}: {version(name)}" for name in installed]
-        settings = [f"{name}: {self.__dict__[name]!r}" for name in _CHECKS]
+        settings = [f"{name}: {value!r}" for name, value in self._settings()]
         return "\n".join(
             [
                 f"tator: {__version__}",
