@@ -393,26 +393,38 @@ class _Response(http.client.HTTPResponse):
             self.length = int(claimed)
         self.will_close = self._check_close() or (self.length is None and not self.chunked)
 
+    def _read_status(self) -> tuple[str, int, str]:
+        line = self._read_line()
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise http.client.BadStatusLine(line.strip())
+        version, digits, reason = match.groups(default="")
+        status = int(digits)
+        # http.client skips 100 alone, though every 1xx but 101 announces another answer.
+        interim = 100 <= status < 200 and status != 101
+        return version, 100 if interim else status, reason.strip()
+
     def _read_headers(self) -> http.client.HTTPMessage:
         headers = http.client.HTTPMessage()
-        while (line := self.fp.readline(_LONGEST_LINE)) not in (b"\r\n", b"\n"):
-            if not line:
-                raise http.client.RemoteDisconnected("the headers were cut short")
-            name, colon, value = line.decode("latin-1").partition(":")
-            if not (colon and name.strip() == name and value.endswith("\n")):
+        while (line := self._read_line()) not in ("\r\n", "\n"):
+            name, colon, value = line.partition(":")
+            if not colon or name.strip() != name:
                 raise http.client.HTTPException("a header is garbled")
             if len(headers) >= _MOST_HEADERS:
                 raise http.client.HTTPException("there are too many headers")
             headers[name] = value.strip()
         return headers
 
-    def _read_status(self) -> tuple[str, int, str]:
-        version, status, reason = super()._read_status()  # type: ignore[misc]  # not in typeshed
-        if not version.startswith("HTTP/1."):
-            raise http.client.UnknownProtocol(version)
-        # http.client skips 100 alone, though every 1xx but 101 announces another answer.
-        interim = 100 <= status < 200 and status != 101
-        return version, 100 if interim else status, reason
+    def _read_line(self) -> str:
+        line = self.fp.readline(_LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            if len(line) == _LONGEST_LINE:
+                raise http.client.LineTooLong("header")
+            raise http.client.RemoteDisconnected("closed before the end of an answer")
+        return str(line, "latin-1")
+
+
+_STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) +([1-9][0-9]{2})( .*)?\r?\n")
 
 
 class _Limited(HTTPConnection):
@@ -426,7 +438,7 @@ class _Limited(HTTPConnection):
         limits.until, limits.each = _earlier(limits.ends, now, limits.connect), None
         super().connect()
         limits.until, limits.each = limits.ends, limits.silence
-        limits.connected = True
+        limits.connected, limits.received = True, False  # what came so far came from a proxy
         if isinstance(self.sock, ssl.SSLSocket):
             # A cut without TLS's goodbye must not pass for the end of an answer.
             self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]  # not in typeshed
