@@ -143,7 +143,7 @@ class LocalTator:
 
     @property
     def jobs(self) -> dict[str, str]:
-        """A copy of the state of each job: run_uid → `'running'` or `'cancelled'`."""
+        """A copy of each job's state by its run_uid, `'running'` or `'cancelled'`."""
         with self._state:
             return {
                 uid: "running" if state == "running" else "cancelled"
