@@ -190,10 +190,12 @@ def delete_jobs(
     run = _Run(api, run_uids, max_workers, executor)
     outcomes: dict[str, Outcome | None] = {}
     total = None
+    if isinstance(run_uids, Sized):
+        # Kept, as some that have a length can be read only once.
+        run.run_uids = list(run_uids)
+        outcomes = dict.fromkeys(map(str, run.run_uids))
+        total = len(outcomes)
     try:
-        if isinstance(run_uids, Sized):
-            outcomes = dict.fromkeys(map(str, run_uids))
-            total = len(outcomes)
         with _progress(progress, total) as show, closing(run.outcomes(outcomes)) as ended:
             for done, (run_uid, outcome) in enumerate(ended, 1):
                 outcomes[run_uid] = outcome
@@ -258,7 +260,7 @@ class _Run:
                 hint="For a Dask cluster write executor=client.get_executor().",
             )
         self._api = _Portable(api)
-        self._run_uids = run_uids
+        self.run_uids = run_uids
         if executor is None or isinstance(executor, ThreadPoolExecutor):
             # Threads without a connection would only wait for those that have one.
             max_workers = min(max_workers, api.api_client.configuration.connection_pool_maxsize)
@@ -310,11 +312,11 @@ class _Run:
     ) -> Generator[tuple[str, str | UUID], None, None]:
         """Each id that was not there before, as a string and as it was given."""
         seen = _Seen()
-        for given in self._run_uids:
+        for given in self.run_uids:
             run_uid = str(given)
+            if order is not None:
+                order.setdefault(run_uid)
             if seen.add(run_uid):
-                if order is not None:
-                    order.setdefault(run_uid)
                 yield run_uid, given
 
     def _fill(self, fresh: Iterator[tuple[str, str | UUID]]) -> None:
