@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 Outcome: TypeAlias = InlineResponse2044 | ApiException
-"""What became of one job: the server's words, or the error."""
+"""What became of one job, either the server's words or the error."""
 
 _GRACE = 0.5  # seconds that an interrupted run waits for the answers under way
 _SHOWN_GROUPS, _SHOWN_IDS, _SHOWN_LENGTH = 10, 3, 300
