@@ -52,6 +52,20 @@ def read_page(app: Sphinx, page: str, content: list[str]) -> None:
         return f"]({os.path.relpath(target, (DOCS / page).parent)}{match['anchor']})"
 
     content[0] = re.sub(r"\]\((?P<path>[^):#\s]+)(?P<anchor>(#[^)\s]*)?)\)", lead, content[0])
+    if source.name == "index.md":
+        content[0] += menus(content[0])
+
+
+def menus(text: str) -> str:
+    """The site's menus: the captioned lists of links on a page, which GitHub shows as they are."""
+    made = ""
+    for caption, links in re.findall(r"^\*\*(.+)\*\*\n\n((?:- .*\n)+)", text, re.MULTILINE):
+        entries = [
+            f"{name} <{page}>" for name, page in re.findall(r"\[(.+?)\]\((.+?)\.md\)", links)
+        ]
+        lines = ["```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```"]
+        made += "\n" + "\n".join(lines) + "\n"
+    return made
 
 
 _results: dict[str, str] = {}  # what a function returns without options, by its full name
