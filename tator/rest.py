@@ -63,7 +63,7 @@ _LARGEST_BODY = 1 << 20  # bytes
 _LARGEST_ANSWER = 2 * _LARGEST_BODY  # bytes; headers, interim answers and chunk marks included
 _LONGEST_LINE = 1 << 16  # bytes
 _MOST_HEADERS = 100
-_PIECE = 1 << 16  # bytes read or sent at once
+_PIECE = 1 << 14  # bytes read or sent at once; in chunks of one byte they take 80 times as much
 _LONGEST_RETRY_AFTER = 30.0  # seconds
 _LONGEST_BACKOFF = 8.0  # seconds
 _RETRIED_STATUSES = frozenset({429, 502, 503})
@@ -274,7 +274,11 @@ class RESTClientObject:
     def _warn(self, text: str) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(text, InsecureRequestWarning, stacklevel=5)
+            # The line to show is the user's, however many of ours lie between.
+            level, frame = 1, sys._getframe()
+            while frame.f_back and frame.f_globals["__name__"].startswith("tator."):
+                level, frame = level + 1, frame.f_back
+            warnings.warn(text, InsecureRequestWarning, level)
 
 
 class _Route(NamedTuple):
@@ -391,7 +395,10 @@ class _Response(http.client.HTTPResponse):
             if not claimed.isdecimal():
                 raise http.client.HTTPException("the Content-Length is no number")
             self.length = int(claimed)
-        self.will_close = self._check_close() or (self.length is None and not self.chunked)
+        # After a 101 it is HTTP no more, and a 204 has no body: what follows would be stray bytes.
+        strays = status == 101 or (status == 204 and claimed not in (None, "0"))
+        open_end = self.length is None and not self.chunked
+        self.will_close = strays or open_end or self._check_close()
 
     def _read_status(self) -> tuple[str, int, str]:
         line = self._read_line()
