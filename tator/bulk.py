@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache, partial
 from hashlib import sha256
 from importlib import import_module
@@ -44,6 +44,7 @@ Outcome: TypeAlias = InlineResponse2044 | ApiException
 """What became of one job, either the server's words or the error."""
 
 _GRACE = 0.5  # seconds that an interrupted run waits for the answers under way
+_LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
 _SHOWN_GROUPS, _SHOWN_IDS, _SHOWN_LENGTH = 10, 3, 300
 
 
@@ -281,7 +282,7 @@ class _Run:
         try:
             self._fill(fresh)
             while self._in_flight:
-                run_uid, outcome = self._ended.get()
+                run_uid, outcome = self._next_ended()
                 self._free += 1
                 # Before the outcome is handed out: whoever gets it may take their time.
                 self._fill(fresh)
@@ -351,6 +352,12 @@ class _Run:
         if isinstance(outcome, ApiException) and _is_about_token(outcome):
             self._stop()
         self._ended.put((run_uid, outcome))
+
+    def _next_ended(self) -> tuple[str, Outcome | None]:
+        # In pieces: a Ctrl-C just before a wait, and any on Windows, is noticed only when it ends.
+        while True:
+            with suppress(queue.Empty):
+                return self._ended.get(timeout=_LONGEST_WAIT)
 
     def _outcome(self, future: Future[Outcome] | None) -> Outcome | None:
         """What became of a job; None if nothing was sent for it."""
@@ -478,7 +485,7 @@ def _why(error: ApiException) -> str:
         parts.append("May be cancelled nevertheless")
     if error.hint:
         parts.append(error.hint)
-    text = "".join(f"{part.rstrip('.')}. " for part in parts).rstrip()
+    text = " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts)
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
