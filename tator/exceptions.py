@@ -98,11 +98,11 @@ class ApiException(Exception):
         if self.method and self.url:
             tries = f", {self.attempts} attempts" if self.attempts > 1 else ""
             parts.append(f"({self.method} {_one_line(self.url)}{tries})")
-        if self.maybe_applied:
-            parts.append("The server may have carried it out all the same.")
+        advice = ["The server may have carried it out all the same."] if self.maybe_applied else []
         if self.hint:
-            parts.append(_one_line(self.hint))
-        return " ".join(parts)
+            advice.append(_one_line(self.hint))
+        error = " ".join(parts)
+        return " ".join([f"{error}.", *advice]) if advice else error
 
     def __repr__(self) -> str:
         shown = ("status", "reason", "message", "method", "url", "attempts", "maybe_applied")
