@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import signal
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -194,6 +196,22 @@ def authority(tmp_path: Path) -> tuple[trustme.CA, str]:
     return ca, str(path)
 
 
+@contextmanager
+def running_proxy() -> Iterator[str]:
+    """The URL of a proxy, which runs until the block ends."""
+    options = ["--hostname", "127.0.0.1", "--port", "0", "--log-level", "ERROR"]
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        with proxy.Proxy(options) as running:
+            yield f"http://127.0.0.1:{running.flags.port}"
+    finally:
+        # proxy.py takes these for itself, and keeps them.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("restored_logging")
 def test_a_corporate_proxy_and_its_authority_need_two_settings(
     authority: tuple[trustme.CA, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +219,6 @@ def test_a_corporate_proxy_and_its_authority_need_two_settings(
     ca, bundle = authority
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(context)
-    options = ["--hostname", "127.0.0.1", "--port", "0", "--log-level", "ERROR"]
     with LocalTator(ssl_context=context) as server:
         for name in ("NO_PROXY", "no_proxy", "https_proxy"):
             monkeypatch.delenv(name, raising=False)
@@ -213,8 +230,8 @@ def test_a_corporate_proxy_and_its_authority_need_two_settings(
             ssl_ca_cert=bundle,
             retries=0,
         )
-        with proxy.Proxy(options) as corporate:
-            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{corporate.flags.port}")
+        with running_proxy() as url:
+            monkeypatch.setenv("HTTPS_PROXY", url)
             assert tator.JobApi(tator.ApiClient(configuration)).delete_job(run_uid).message
         assert server.jobs == {run_uid: "cancelled"}
         with pytest.raises(tator.ApiProxyError):
