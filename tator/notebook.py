@@ -14,7 +14,7 @@ def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f'<table><caption style="text-align:left">{_cell(caption)}</caption>{body}</table>'
+    return f'<table><caption style="text-align:left;font-weight:bold">{_cell(caption)}</caption>{body}</table>'
 
 
 def _cell(value: object) -> str:
