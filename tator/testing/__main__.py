@@ -28,10 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with LocalTator(options.token, port=options.port) as server:
+            server.on_request = _log
             group = server.launch(options.jobs)
             _say(f"export TATOR_HOST={server.host}", f"export TATOR_TOKEN={server.token}")
             _say(f"# group: {group.group_id}", *(f"# job:   {uid}" for uid in group.run_uids))
-            server.on_request = _log
             stopped.wait()
     finally:
         for number, handler in previous.items():
