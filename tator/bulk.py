@@ -112,11 +112,11 @@ class BulkResult(Mapping[str, Outcome]):
         """
         if not self.failed and not self.not_attempted:
             return
-        first = next(iter(self.failed.values()), None)
+        run_uid, first = next(iter(self.failed.items()), ("", None))
         raise ApiException(
-            reason=f"Not all jobs were cancelled: {self}",
+            reason=f"Not all jobs were cancelled: {self}.",
             maybe_applied=any(error.maybe_applied for error in self.failed.values()),
-            hint=f"The first failure: {_why(first)}" if first else None,
+            hint=f"The first failure, {run_uid}: {_why(first)}" if first else None,
         ) from first
 
     def to_records(self) -> list[dict[str, str | int | bool | None]]:
