@@ -57,7 +57,11 @@ def running(latency: float = 0.0, certificate: Path | None = None) -> Iterator[s
     """
     command = [sys.executable, "-m", "benchmarks.server", str(latency), str(certificate or "")]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
     )
     assert process.stdin and process.stdout
     try:
