@@ -1,0 +1,88 @@
+"""Models hold what the server said, compare within their type, and show as dictionaries."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from datetime import datetime
+
+import pytest
+
+from tator.models import InlineResponse2044, InlineResponse2045
+from tator.models.model import Field, Model
+
+BOTH = [InlineResponse2044, InlineResponse2045]
+
+
+class Run(Model):
+    """A model with more to it than those of this package."""
+
+    run_uid = Field(str, "uid")
+    started = Field(datetime)
+
+
+class NamedRun(Run):
+    """One that adds a field."""
+
+    name = Field(str)
+
+
+@pytest.mark.parametrize("model", BOTH)
+def test_the_message_can_be_given_read_and_set(model: type[InlineResponse2044]) -> None:
+    """`message` is a property, and absent unless it is given."""
+    assert model().message is None
+    one = model("gone")
+    assert one.message == model(message="gone").message == "gone"
+    one.message = None
+    assert one.message is None
+
+
+@pytest.mark.parametrize("model", BOTH)
+def test_the_generated_clients_attributes_are_there(model: type[Model]) -> None:
+    """Programs that read the types or the names of fields find them."""
+    assert model.swagger_types == {"message": "str"}
+    assert model.attribute_map == {"message": "message"}
+
+
+@pytest.mark.parametrize("model", BOTH)
+def test_it_shows_as_a_dictionary(model: type[InlineResponse2044]) -> None:
+    """`repr`, `str` and `to_str` are what pprint makes of the values."""
+    one = model("gone")
+    assert one.to_dict() == {"message": "gone"}
+    assert repr(one) == str(one) == one.to_str() == "{'message': 'gone'}"
+
+
+def test_equality_stays_within_the_type() -> None:
+    """Equal values of one type are equal, of two types they are not."""
+    assert InlineResponse2044("a") == InlineResponse2044("a")
+    assert InlineResponse2044("a") != InlineResponse2044("b")
+    assert InlineResponse2044("a") != InlineResponse2045("a")
+    assert InlineResponse2044("a") != {"message": "a"}
+
+
+def test_a_model_has_no_hash() -> None:
+    """Its values may change, so it can't be a key."""
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(InlineResponse2044("a"))
+
+
+@pytest.mark.parametrize(
+    "travel", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_models_travel(travel: object) -> None:
+    """Copies and pickles are equal to the original."""
+    assert travel(InlineResponse2044("a")) == InlineResponse2044("a")  # type: ignore[operator]  # one of three functions
+
+
+def test_a_notebook_shows_it_escaped() -> None:
+    """What the server said can't become markup."""
+    shown = InlineResponse2044("<b>")._repr_html_()
+    assert "&lt;b&gt;" in shown
+    assert "InlineResponse2044" in shown
+
+
+def test_a_field_may_have_another_name_in_json() -> None:
+    """The attribute's name and the JSON's can differ, and subclasses add fields."""
+    assert Run.attribute_map == {"run_uid": "uid", "started": "started"}
+    assert NamedRun.swagger_types == {"run_uid": "str", "started": "datetime", "name": "str"}
+    assert isinstance(Run.run_uid, Field)
