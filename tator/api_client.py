@@ -13,7 +13,6 @@ from tator._version import __version__
 from tator.configuration import (
     Configuration,
     Headers,
-    Secret,
     Timeout,
     check_timeout,
     veil,
@@ -51,7 +50,6 @@ else:
 
 _LONGEST_IDENTIFIER = 256  # characters
 _USER_AGENT = f"tator-python/{__version__}"
-_SHORTEST_SECRET = 4  # characters; replacing shorter ones would garble the text
 
 
 class ApiClient:
@@ -315,7 +313,7 @@ class ApiClient:
         self, call: _Call, response: RESTResponse, problem: str | None = None
     ) -> ApiException:
         """The error for an answer without success, or for one that has a problem."""
-        response = response.without(_secrets(call.headers, self.configuration.proxy))
+        response = response.without_secrets()
         body = response.data.decode("utf-8", "replace")
         kind = class_of_status(response.status) if problem is None else ApiResponseError
         return kind(
@@ -444,15 +442,6 @@ def _server_message(body: str) -> str | None:
         return None
     words = [value.get("message"), value.get("detail")] if isinstance(value, dict) else []
     return next((word for word in words if isinstance(word, str)), None)
-
-
-def _secrets(headers: Mapping[str, str], proxy: str | None) -> list[str]:
-    """What no error may show, should the server send it back."""
-    whole = [value for value in headers.values() if isinstance(value, Secret)]
-    user_info = (proxy or "").rpartition("@")[0].rpartition("//")[2]
-    # The key without its prefix and the password without its user are as secret.
-    parts = [value.rpartition(" ")[2] for value in whole] + [user_info.rpartition(":")[2]]
-    return [str(part) for part in (*whole, *parts) if len(part) >= _SHORTEST_SECRET]
 
 
 def _hint(call: _Call, response: RESTResponse, body: str, problem: str | None) -> str | None:

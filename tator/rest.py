@@ -21,17 +21,21 @@ import sys
 import threading
 import time
 import warnings
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import (
     EmptyPoolError,
+    FullPoolError,
     IncompleteRead,
     InsecureRequestWarning,
     NewConnectionError,
@@ -41,8 +45,9 @@ from urllib3.exceptions import TimeoutError as PoolTimeoutError
 from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.ssl_match_hostname import CertificateError
+from urllib3.util.ssltransport import SSLTransport
 
-from tator.configuration import MASK, Configuration, Secret, Timeout
+from tator.configuration import MASK, Configuration, Secret, Timeout, veil
 from tator.exceptions import (
     ApiConnectionError,
     ApiException,
@@ -71,6 +76,7 @@ _NOT_IDEMPOTENT = frozenset({"POST", "PATCH"})
 _MOST_HOSTS = 8
 _HAS_SYSTEM_PROXIES = sys.platform in ("darwin", "win32")
 _BUDGET, _COST_OF_RETRY = 100, 10
+_SHORTEST_SECRET = 4  # characters; replacing shorter ones would garble the text
 
 # urllib3's own retries know neither the deadline nor which requests may have been carried out.
 _ONE_TRY = Retry(False, redirect=False)
@@ -88,6 +94,7 @@ class RESTResponse:
         attempts: How many tries it took.
         maybe_applied: Whether any of them may have been carried out.
         retry_after: Seconds that the server asked to wait.
+        secrets: The headers and the proxy of the request, in which they are masked.
     """
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, data: bytes) -> None:
@@ -99,16 +106,18 @@ class RESTResponse:
         self.attempts = 1
         self.maybe_applied = not is_refusal(raw.status)
         self.retry_after = _retry_after(self.headers.get("Retry-After"))
+        self.secrets: tuple[Mapping[str, str], str | None] = {}, None
 
-    def without(self, secrets: Iterable[str]) -> RESTResponse:
-        """A copy in which none of these words can be read."""
+    def without_secrets(self) -> RESTResponse:
+        """A copy that shows nothing secret of the request, should the server have sent it back."""
         new = copy.copy(self)
         headers = urllib3.HTTPHeaderDict(self.headers)
-        for secret in secrets:
+        for secret in _secrets(*self.secrets):
             new.reason = new.reason.replace(secret, MASK)
             new.data = new.data.replace(secret.encode(), MASK.encode())
-            for name in headers:
-                headers[name] = headers[name].replace(secret, MASK)
+            for name, value in self.headers.items():
+                if secret in value:
+                    headers[name] = headers[name].replace(secret, MASK)
         new.headers = headers
         return new
 
@@ -139,14 +148,18 @@ class RESTClientObject:
         self._warned = False
         self._budget = _BUDGET
         self._context: ssl.SSLContext | None = None
+        self._context_settings: tuple[object, ...] = ()
+        self._routes: dict[str, _Route] = {}
         self._start_afresh()
         if configuration.ssl_ca_cert or configuration.cert_file or configuration.key_file:
-            self._context = _tls_context(configuration)
+            self._tls_context()
 
     def _start_afresh(self) -> None:
-        # The process id is assigned last: whoever sees it sees the rest.
-        self._routes: dict[str, _Route] = {}
-        self._lock = threading.Lock()
+        # A parent's pools stay untouched: its threads may have held their locks at the fork.
+        self._routes_of_parent, self._routes = self._routes, {}
+        # A signal handler may call while a route is being made, on the same thread.
+        self._lock = threading.RLock()
+        # Assigned last: whoever sees the process id sees the rest.
         self._pid = os.getpid()
 
     def request(
@@ -199,14 +212,17 @@ class RESTClientObject:
             route = self._route(url)
         if isinstance(outcome, ApiException):
             outcome.method, outcome.url = method, url
+            _redact(outcome, _secrets(headers, route.proxy))
             raise outcome
+        outcome.secrets = headers, route.proxy
         return outcome
 
     def close(self) -> None:
         """Close the idle connections; a later request opens new ones."""
-        routes, self._routes = self._routes, {}
+        with self._lock:
+            routes, self._routes = self._routes, {}
         for route in routes.values():
-            route.pool.close()
+            _close_idle(route.pool)
 
     def _pause_before_retry(
         self,
@@ -257,7 +273,7 @@ class RESTClientObject:
         if scheme == "https" or (proxy and proxy.startswith("https:")):
             if not settings.verify_ssl:
                 self._warn("verify_ssl is off: anyone on the way can read and change what is sent.")
-            self._context = self._context or _tls_context(settings)
+            self._tls_context()
         if scheme == "https":
             options.update(ssl_context=self._context, assert_hostname=settings.assert_hostname)
         if proxy:
@@ -266,10 +282,23 @@ class RESTClientObject:
             pool = _POOLS[scheme](host, port, **options)
         exposed = scheme == "http" and not _is_loopback(host)
         while len(self._routes) >= _MOST_HOSTS:
-            self._routes.pop(next(iter(self._routes))).pool.close()
-        route = _Route(pool, len(origin), bool(proxy), scheme, exposed)
+            _close_idle(self._routes.pop(next(iter(self._routes))).pool)
+        route = _Route(pool, len(origin), proxy or None, scheme, exposed)
         self._routes[origin] = route
         return route
+
+    def _tls_context(self) -> ssl.SSLContext:
+        """The one context, made anew only where its settings have changed."""
+        settings = self.configuration
+        wanted = (
+            settings.verify_ssl,
+            settings.ssl_ca_cert,
+            settings.cert_file,
+            settings.key_file,
+        )
+        if self._context is None or self._context_settings != wanted:
+            self._context, self._context_settings = _new_tls_context(settings), wanted
+        return self._context
 
     def _warn(self, text: str) -> None:
         if not self._warned:
@@ -286,7 +315,7 @@ class _Route(NamedTuple):
 
     pool: HTTPConnectionPool
     origin_length: int
-    proxied: bool
+    proxy: str | None
     scheme: str
     exposed: bool
 
@@ -437,7 +466,11 @@ _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) +([1-9][0-9]{2})( .*)?\r?\n")
 class _Limited(HTTPConnection):
     """A connection that keeps the limits of the try it works for."""
 
-    response_class = _Response
+    answer: _Response | None = None  # the last one
+
+    def response_class(self, *args: Any, **options: Any) -> _Response:  # type: ignore[override]  # http.client only calls it
+        self.answer = _Response(*args, **options)
+        return self.answer
 
     def connect(self) -> None:
         limits = _current.limits
@@ -446,9 +479,9 @@ class _Limited(HTTPConnection):
         super().connect()
         limits.until, limits.each = limits.ends, limits.silence
         limits.connected, limits.received = True, False  # what came so far came from a proxy
-        if isinstance(self.sock, ssl.SSLSocket):
+        if isinstance(self.sock, (ssl.SSLSocket, SSLTransport)):
             # A cut without TLS's goodbye must not pass for the end of an answer.
-            self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]  # not in typeshed
+            self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # not in typeshed
 
     def _new_conn(self) -> socket.socket:
         # socket.create_connection starts its timeout anew for each address, and has none for DNS.
@@ -484,8 +517,22 @@ class _Limited(HTTPConnection):
             super().send(data[start : start + _PIECE])
 
 
-class _LimitedTls(_Limited, HTTPSConnection):
+class _LimitedTls(_Limited, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]  # as above
     """The same over TLS."""
+
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> ssl.SSLSocket:
+        outer = super()._connect_tls_proxy(hostname, sock)
+        receive = outer.recv
+
+        def recv(size: int) -> bytes:
+            # For one step of the TLS inside, urllib3 may ask the TLS outside any number of times.
+            limits = getattr(_current, "limits", None)
+            if limits is not None:
+                outer.settimeout(limits.wait())
+            return receive(size)
+
+        outer.recv = recv  # type: ignore[assignment, method-assign]
+        return outer
 
 
 class _Pool(HTTPConnectionPool):
@@ -505,6 +552,14 @@ class _Pool(HTTPConnectionPool):
             conn.connect()
         # Set here and not by the connection, which may be a recorder's.
         _current.limits.sent = True
+
+    def _put_conn(self, conn: Any) -> None:
+        answer = getattr(conn, "answer", None)
+        if answer is not None and not answer.isclosed():
+            conn.close()  # a raw response was released before its end
+        # An interrupt while a call waits for a connection has urllib3 put back one too many.
+        with suppress(FullPoolError):
+            super()._put_conn(conn)
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):  # type: ignore[override]  # as above
@@ -529,7 +584,7 @@ def _attempt(
     _current.limits = limits
     response = None
     try:
-        forwarded = route.proxied and route.scheme == "http"
+        forwarded = route.proxy and route.scheme == "http"
         response = route.pool.urlopen(
             method,
             # The path goes as it is: PoolManager.urlopen would resolve `/../` in it.
@@ -551,10 +606,11 @@ def _attempt(
         if response is not None:
             _discard(response)
         return _translated(error, limits, route)
-    except BaseException:
+    except BaseException as interrupt:
         if response is not None:
             _discard(response)
-        raise
+        # The frames below hold the headers as they are sent.
+        raise interrupt.with_traceback(None)  # noqa: B904  # it is the same exception
     finally:
         _current.limits = outer
 
@@ -571,6 +627,20 @@ def _read(response: urllib3.BaseHTTPResponse) -> bytes:
             break
     response.release_conn()
     return data
+
+
+def _close_idle(pool: HTTPConnectionPool) -> None:
+    """Close what no call is using; `pool.close()` would leave calls that wait for a connection
+    waiting for ever."""
+    connections = cast("queue.LifoQueue[Any]", pool.pool)
+    idle = []
+    with suppress(queue.Empty):
+        while True:
+            idle.append(connections.get(block=False))
+    for connection in idle:
+        if connection is not None:
+            connection.close()
+        connections.put(None)  # stands for one to be opened
 
 
 def _discard(response: urllib3.BaseHTTPResponse) -> None:
@@ -606,11 +676,11 @@ def _translated(error: Exception, limits: _Limits, route: _Route) -> ApiExceptio
             # Over TLS 1.3 a server refuses a client's certificate only after the handshake.
             sent = sent and not limits.connected
     elif not sent:
-        kind = ApiProxyError if route.proxied else ApiConnectionError
+        kind = ApiProxyError if route.proxy else ApiConnectionError
         reason = f"Can't connect: {_words(root)}"
         hint = "Check Configuration.host and your network."
         limits.retry = True
-        if route.proxied:
+        if route.proxy:
             reason = f"The proxy failed: {_words(root)}"
             hint = "Check Configuration.proxy, or HTTP_PROXY, HTTPS_PROXY and NO_PROXY."
             limits.retry = "Tunnel connection failed: 407" not in str(root)
@@ -629,6 +699,29 @@ def _translated(error: Exception, limits: _Limits, route: _Route) -> ApiExceptio
     root.__traceback__ = root.__context__ = None
     translated.__cause__ = root
     return translated
+
+
+def _secrets(headers: Mapping[str, str], proxy: str | None) -> list[str]:
+    """What no error may show, should the server send it back."""
+    whole = [value for value in headers.values() if isinstance(value, Secret)]
+    # The key without its prefix and a cookie without its name are as secret.
+    parts = [value.rpartition(" ")[2] for value in whole]
+    parts += [pair.partition("=")[2] for value in whole for pair in value.split(";")]
+    user_info, authorization = _proxy_credentials(proxy or "")
+    parts += [user_info, unquote(user_info), unquote(user_info.partition(":")[2])]
+    parts += [authorization.rpartition(" ")[2]]
+    found = {str(part) for part in (*whole, *parts) if len(part) >= _SHORTEST_SECRET}
+    return sorted(found, key=len, reverse=True)
+
+
+def _redact(error: ApiException, secrets: Iterable[str]) -> None:
+    """Take these words out of an error; its cause goes where it has them too."""
+    shown = f"{error.reason} {error.__cause__} {error.__cause__!r}"
+    for secret in secrets:
+        if secret in shown:
+            error.reason = error.reason.replace(secret, MASK)
+            error.args = (error.status, error.reason)
+            error.__cause__ = None
 
 
 _LOST = (
@@ -703,7 +796,7 @@ def _resolve(host: str, port: int, wait: float | None) -> list[Any]:
     return cast("list[Any]", answer)
 
 
-def _tls_context(settings: Configuration) -> ssl.SSLContext:
+def _new_tls_context(settings: Configuration) -> ssl.SSLContext:
     context = create_urllib3_context()
     bundle = settings.ssl_ca_cert
     if bundle is None:
@@ -743,15 +836,15 @@ def _proxy_for(settings: Configuration, scheme: str, host: str, port: int | None
 
     if urllib.request.proxy_bypass(host if port is None else f"{host}:{port}"):
         return None
-    proxies = urllib.request.getproxies()
-    if not proxies.get(scheme):
+    proxy = veil(urllib.request.getproxies().get(scheme))
+    if not proxy:
         return None
     try:
-        return Configuration(host="/", proxy=proxies[scheme]).proxy
+        return Configuration(host="/", proxy=proxy).proxy
     except ApiValueError as error:
         problem = error.reason
     raise ApiValueError(
-        reason=f"{scheme.upper()}_PROXY names a {problem}",
+        reason=f"environment variable {scheme.upper()}_PROXY: {problem}",
         hint='Mend the variable, or set Configuration.proxy ("" for none).',
     )
 
@@ -764,20 +857,23 @@ def _proxied_pool(
     port: int | None,
     options: dict[str, Any],
 ) -> HTTPConnectionPool:
-    proxy_scheme, rest = proxy.split("://", 1)
-    user_info, _, authority = rest.rpartition("@")
-    headers = None
-    if user_info:
-        basic = urllib3.make_headers(proxy_basic_auth=unquote(user_info))["proxy-authorization"]
-        headers = {"Proxy-Authorization": Secret(basic)}
+    _, authorization = _proxy_credentials(proxy)
     manager = urllib3.ProxyManager(
-        f"{proxy_scheme}://{authority}",
-        proxy_headers=headers,
+        re.sub(r"//.*@", "//", proxy),
+        proxy_headers={"Proxy-Authorization": authorization} if authorization else None,
         proxy_ssl_context=context,
         **options,
     )
     manager.pool_classes_by_scheme = _POOLS
     return manager.connection_from_host(host, port, scheme)
+
+
+def _proxy_credentials(proxy: str) -> tuple[str, str]:
+    """User and password as they stand in a proxy's URL, and the header that carries them."""
+    user_info = veil(proxy.rpartition("@")[0].rpartition("//")[2])
+    # urllib3 encodes them in Latin-1, which not every password is in.
+    basic = b2a_base64(unquote_to_bytes(user_info), newline=False).decode()
+    return user_info, Secret(f"Basic {basic}" if basic else "")
 
 
 def _split(origin: str) -> tuple[str, str, int | None]:
@@ -805,7 +901,9 @@ def _retry_after(value: str | None) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}", value):
         return float(value) or None
     try:
-        seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        date = parsedate_to_datetime(value)
+        # A date without a zone is meant as all dates of HTTP are: in UTC.
+        seconds = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp() - time.time()
     except (ValueError, TypeError, OverflowError):
         return None
     return seconds if seconds > 0 else None
