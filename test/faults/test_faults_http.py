@@ -1,0 +1,630 @@
+"""Rows 19 to 33 of the fault matrix: broken HTTP, statuses, bodies and input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+import tracemalloc
+import warnings
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import unquote_to_bytes
+from uuid import UUID
+
+import pytest
+from conftest import Tls
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peers import (
+    DONE,
+    TOKEN,
+    UID,
+    Connection,
+    Peer,
+    Script,
+    answering,
+    failure,
+    http,
+    make_api,
+    within,
+)
+from urllib3.exceptions import InsecureRequestWarning
+
+import tator
+from tator import (
+    ApiConnectionError,
+    ApiException,
+    ApiResponseError,
+    ApiTypeError,
+    ApiValueError,
+    BadRequestException,
+    ForbiddenException,
+    NotFoundException,
+    RedirectException,
+    ServiceException,
+    UnauthorizedException,
+)
+from tator.testing import LocalTator
+
+# Broken HTTP
+
+
+def head(*lines: str) -> bytes:
+    return "\r\n".join(("HTTP/1.1 200 OK", *lines, "", "")).encode()
+
+
+CHUNKED = head("Transfer-Encoding: chunked")
+BROKEN: dict[str, tuple[bytes, type[ApiException]]] = {
+    "nothing": (b"", ApiConnectionError),
+    "HTTP/0.9": (DONE, ApiConnectionError),
+    "HTTP/0.9 with lines": (DONE + b"\n" + DONE + b"\n", ApiResponseError),
+    "SSH banner": (b"SSH-2.0-OpenSSH_9.6\r\n", ApiResponseError),
+    "HTTP/2": (b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", ApiResponseError),
+    "status of two digits": (b"HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\n{}", ApiResponseError),
+    "status of words": (b"HTTP/1.1 OK\r\nContent-Length: 2\r\n\r\n{}", ApiResponseError),
+    "status line cut": (b"HTTP/1.1 200", ApiConnectionError),
+    "headers cut": (b"HTTP/1.1 200 OK\r\nServer: x\r\n", ApiConnectionError),
+    "header cut": (b"HTTP/1.1 200 OK\r\nServer", ApiConnectionError),
+    "70 kB status line": (b"HTTP/1.1 200 " + b"x" * 70_000 + b"\r\n\r\n", ApiResponseError),
+    "70 kB header": (head("X: " + "x" * 70_000, "Content-Length: 2") + b"{}", ApiResponseError),
+    "101 headers": (
+        head(*(f"X-{n}: y" for n in range(100)), "Content-Length: 2") + b"{}",
+        ApiResponseError,
+    ),
+    "header without colon": (head("Nonsense", "Content-Length: 2") + b"{}", ApiResponseError),
+    "header with a space": (head("X : y", "Content-Length: 2") + b"{}", ApiResponseError),
+    "folded header": (head("X: y", " z", "Content-Length: 2") + b"{}", ApiResponseError),
+    "two lengths": (head("Content-Length: 2", "Content-Length: 3") + b"{}", ApiResponseError),
+    "length of words": (head("Content-Length: abc") + b"{}", ApiResponseError),
+    "negative length": (head("Content-Length: -2") + b"{}", ApiResponseError),
+    "length of 5000 digits": (head("Content-Length: " + "9" * 5000) + b"{}", ApiResponseError),
+    "short body": (head("Content-Length: 50") + DONE, ApiConnectionError),
+    "chunk of words": (CHUNKED + b"zz\r\n{}\r\n", ApiConnectionError),
+    "negative chunk": (CHUNKED + b"-2\r\n{}\r\n", ApiResponseError),
+    "chunk cut": (CHUNKED + b"20\r\n{}", ApiConnectionError),
+    "last chunk missing": (CHUNKED + b"2\r\n{}\r\n", ApiConnectionError),
+    "chunked twice": (
+        head("Transfer-Encoding: chunked, chunked") + b"2\r\n{}\r\n0\r\n\r\n",
+        ApiResponseError,
+    ),
+    "NUL bytes": (bytes(64), ApiConnectionError),
+    "interim answers alone": (b"HTTP/1.1 100 Continue\r\n\r\n" * 3, ApiConnectionError),
+    "interim answers without end": (b"HTTP/1.1 102 Work\r\n\r\n" * 200_000, ApiResponseError),
+    "switching protocols": (b"HTTP/1.1 101 Up\r\n\r\n{}", ApiResponseError),
+}
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize(("answer", "kind"), BROKEN.values(), ids=BROKEN)
+def test_row_19_broken_http_is_never_a_success(answer: bytes, kind: type[ApiException]) -> None:
+    """What looks cut off is asked for again; what is garbled is not. The connection is dropped."""
+
+    def script(connection: Connection) -> None:
+        connection.request()
+        connection.send(answer if healthy is None else http())
+        if answer.endswith(b"{}") and kind is not ApiConnectionError:
+            connection.hang()  # not even a server that stays may be asked again on it
+
+    healthy = None
+    with Peer(script) as peer:
+        api = make_api(peer.host)
+        error = failure(kind, api.delete_job, UID, maybe_applied=True)
+        tries = 3 if kind is ApiConnectionError else 1
+        assert (error.attempts, len(peer.requests), peer.connections) == (tries, tries, tries)
+        healthy = True
+        assert api.delete_job(UID).message == "Done."
+        assert peer.connections == tries + 1
+
+
+# Statuses
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "maybe_applied", "message"),
+    [
+        (400, BadRequestException, True, "The workflow could not be deleted."),
+        (401, UnauthorizedException, False, "Authentication credentials were not provided."),
+        (403, ForbiddenException, False, "Insufficient permission to modify this project."),
+        (404, NotFoundException, False, "The algorithm does not exist."),
+        (405, ApiException, False, "Method not allowed."),
+        (409, ApiException, True, None),
+        (413, ApiException, False, None),
+        (414, ApiException, False, None),
+        (500, ServiceException, True, None),
+        (501, ServiceException, True, None),
+    ],
+)
+def test_row_20_a_status_has_its_class(
+    status: int, kind: type[ApiException], maybe_applied: bool, message: str | None
+) -> None:
+    """With the server's words from `message` or `detail`, and after one request."""
+    with LocalTator(TOKEN) as server:
+        server.fail(status)
+        error = failure(kind, make_api(server.host).delete_job, UID, maybe_applied=maybe_applied)
+        assert (error.status, error.message, error.attempts) == (status, message, 1)
+        assert len(server.requests) == 1
+    assert error.method == "DELETE"
+    assert error.url == f"{server.host}/rest/Job/{UID}"
+
+
+def test_row_20_a_400_keeps_the_traceback_of_the_server_out_of_its_text() -> None:
+    """`details` are in `body`, and nowhere else."""
+    body = json.dumps({"message": "Failed.", "details": "Traceback: secret place"}).encode()
+    with Peer(answering(http(400, body))) as peer:
+        error = failure(
+            BadRequestException, make_api(peer.host).delete_job, UID, maybe_applied=True
+        )
+    assert error.message == "Failed."
+    assert "Traceback" not in str(error) + repr(error)
+    assert "Traceback" in str(error.body)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_row_21_a_passing_refusal_ends_in_success(status: int) -> None:
+    """After about the time that the server asked for."""
+    with LocalTator(TOKEN) as server:
+        server.fail(status, headers={"Retry-After": "1"})
+        started = time.monotonic()
+        assert make_api(server.host).delete_job(server.launch().run_uids[0]).message
+        assert time.monotonic() - started >= 1
+        assert len(server.requests) == 2
+
+
+def test_row_21_a_date_counts_too() -> None:
+    """`Retry-After` as a date, in any of its zones' notations."""
+    now = datetime.now(timezone.utc) + timedelta(seconds=2)
+    dates = [format_datetime(now, usegmt=True), format_datetime(now.replace(tzinfo=None))]
+    with LocalTator(TOKEN) as server:
+        for date in dates:
+            server.fail(503, headers={"Retry-After": date})
+            api = make_api(server.host, deadline=0.5)
+            error = failure(ServiceException, api.delete_job, UID, maybe_applied=True)
+            assert error.attempts == 1
+            assert error.retry_after is not None
+            assert 0 < error.retry_after <= 2
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize(
+    ("value", "tries", "seconds"),
+    [
+        ("86400", 1, 86400),
+        ("31", 1, 31),
+        ("9" * 5000, 3, None),
+        ("abc", 3, None),
+        ("", 3, None),
+        ("0", 3, None),
+        ("-5", 3, None),
+        ("1.5", 3, None),
+        ("1e9", 3, None),
+        ("٣", 3, None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 3, None),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", 3, None),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", 3, None),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_row_22_an_odd_retry_after_does_not_hide_the_status(
+    value: str, tries: int, seconds: float | None
+) -> None:
+    """Too long: the status at once. Garbage and what is past: our own backoff."""
+    header = {"Retry-After": value.encode().decode("latin-1")}
+    with Peer(answering(http(503, headers=header), keep=True)) as peer, within(0):
+        api = make_api(peer.host)
+        error = failure(ServiceException, api.delete_job, UID, maybe_applied=True)
+    assert (error.status, error.retry_after) == (503, seconds)
+    assert (error.attempts, len(peer.requests)) == (tries, tries)
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize(("status", "tries"), [(502, 3), (503, 3), (504, 1)])
+def test_row_23_a_gateway_that_fails_is_a_service_exception(status: int, tries: int) -> None:
+    """With an HTML page for a body; after a 504 the server is still at work, so ask no more."""
+    with LocalTator(TOKEN) as server:
+        server.fail(status, times=3)
+        error = failure(ServiceException, make_api(server.host).delete_job, UID, maybe_applied=True)
+        assert (error.status, error.message, error.attempts) == (status, None, tries)
+        assert "<html>" in str(error.body)
+        assert len(server.requests) == tries
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+@pytest.mark.parametrize("target", ["same host", "other host", "plain", "none", "broken", "token"])
+def test_row_24_a_redirect_is_never_followed(status: int, target: str, tls: Tls) -> None:
+    """The target sees nothing, and the error says where it pointed."""
+    with (
+        Peer(answering(http())) as other,
+        Peer(
+            answering(lambda peer: peer.send(http(status, headers=headers))), tls.server()
+        ) as peer,
+    ):
+        location = {
+            "same host": "/elsewhere",
+            "other host": f"{other.host}/rest/Job/{UID}",
+            "plain": f"{peer.host.replace('https:', 'http:')}/rest/Job/{UID}",
+            "none": None,
+            "broken": "http://[::1/\x01",
+            "token": f"/?token={TOKEN}",
+        }[target]
+        headers = {} if location is None else {"Location": location}
+        api = make_api(peer.host, ssl_ca_cert=tls.ca_file)
+        error = failure(RedirectException, api.delete_job, UID, maybe_applied=False)
+        assert (error.status, error.attempts) == (status, 1)
+        assert (len(peer.requests), peer.connections, other.connections) == (1, 1, 0)
+        if target == "other host":
+            assert other.host in str(error)
+
+
+def test_row_25_unknown_statuses() -> None:
+    """999 is no answer of Tator's; 299 with the right JSON is one."""
+    with Peer(answering(http(999), http(299), http(600), keep=True)) as peer:
+        api = make_api(peer.host)
+        for status in (999, 299, 600):
+            if status == 299:
+                assert api.delete_job_with_http_info(UID).status == 299
+            else:
+                error = failure(ApiResponseError, api.delete_job, UID, maybe_applied=True)
+                assert (error.status, error.attempts) == (status, 1)
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"<html><title>Tator</title></html>", b"[]", b'"text"', b'{"message": 5}', b""),
+        *(b"null", b"5", b"true", b'{"message": ["Done."]}', b"{", b"NaN", b"{} {}", b"   "),
+    ],
+)
+def test_row_26_a_success_that_is_not_tators_is_an_error(body: bytes) -> None:
+    """A 200 whose body says nothing of a cancellation proves none."""
+    with Peer(answering(http(200, body), keep=True)) as peer:
+        api = make_api(peer.host)
+        for call in (api.delete_job, api.delete_job_group):
+            error = failure(ApiResponseError, call, UID, maybe_applied=True)
+            assert (error.status, error.attempts) == (200, 1)
+            assert error.body == body.decode()
+    assert len(peer.requests) == 2
+
+
+def test_row_26_localtator_gives_such_a_page() -> None:
+    """`LocalTator.html` is nginx's 200 with a web page, and does nothing."""
+    with LocalTator(TOKEN) as server:
+        server.html()
+        uid = server.launch().run_uids[0]
+        failure(ApiResponseError, make_api(server.host).delete_job, uid, maybe_applied=True)
+        assert server.jobs == {uid: "running"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", None),
+        (b"HTTP/1.1 204\r\nContent-Length: 0\r\n\r\n", None),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 20\r\n\r\n" + DONE, None),
+        (http(200, b"{}"), None),
+        (http(200, b'{"message": null}'), None),
+        (http(200, b'{"message": "Done.", "new": {"a": [1]}}'), "Done."),
+        (http(200, '{"message": "Größe 测试 🙂"}'.encode()), "Größe 测试 🙂"),
+        (http(200, b"\xef\xbb\xbf" + DONE), "Done."),
+        (http(200, b" \r\n" + DONE + b"\n"), "Done."),
+        (http(200, DONE, {"Content-Type": "text/plain"}), "Done."),
+        (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + http(), "Done."),
+        (b"HTTP/1.0 200 OK\n\n" + DONE, "Done."),
+        (
+            CHUNKED.replace(b"chunked", b"Chunked")
+            + b'4\r\n{"me\r\n10;ext=1\r\nssage": "Done."}\r\n0\r\nTrailer: x\r\n\r\n',
+            "Done.",
+        ),
+    ],
+)
+def test_row_27_what_a_success_may_look_like(answer: bytes, message: str | None) -> None:
+    """With and without words, and with what later servers may add."""
+    with Peer(answering(answer)) as peer:
+        assert make_api(peer.host).delete_job(UID).message == message
+    assert len(peer.requests) == 1
+
+
+def endlessly(start: bytes, piece: bytes) -> Script:
+    def script(connection: Connection) -> None:
+        connection.send(start)
+        while True:
+            connection.send(piece)
+
+    return script
+
+
+UNREADABLE: dict[str, bytes | Script] = {
+    "bad UTF-8": http(200, b'{"message": "\xff"}'),
+    "broken JSON": http(200, DONE[:-1]),
+    "deep JSON": http(200, b"[" * 500_000),
+    "a number of 100,000 digits": http(200, b'{"n": ' + b"9" * 100_000 + b"}"),
+    "endless": endlessly(head(), b"x" * 65536),
+    "endless chunks": endlessly(CHUNKED, b"1\r\nx\r\n" * 10_000),
+    "endless trailer": endlessly(CHUNKED + b"0\r\n", b"X: y\r\n" * 10_000),
+    "endless error": endlessly(b"HTTP/1.1 500 Oh\r\n\r\n", b"x" * 65536),
+    "2 MiB": http(200, b'{"message": "' + b"x" * (1 << 21) + b'"}'),
+    "8 GiB claimed": endlessly(head("Content-Length: 8589934592"), b"x" * 65536),
+    "chunk of 8 GiB": endlessly(CHUNKED + b"200000000\r\n", b"x" * 65536),
+    "gzip bomb": http(200, gzip.compress(bytes(1 << 28)), {"Content-Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
+def test_row_28_a_body_that_cannot_be_read_is_an_error(answer: bytes | Script) -> None:
+    """And takes 5 MiB of memory at most, whatever it claims or unfolds to."""
+    with Peer(answering(answer)) as peer:
+        api = make_api(peer.host)
+        tracemalloc.start()
+        try:
+            error = failure(ApiResponseError, api.delete_job, UID, maybe_applied=True)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert (error.attempts, len(peer.requests)) == (1, 1)
+    assert peak < 5 << 20
+
+
+def test_row_28_a_body_of_just_one_mebibyte_is_read() -> None:
+    """The limit is 1 MiB, and not a byte less."""
+    body = b'{"message": "' + b"x" * ((1 << 20) - 15) + b'"}'
+    assert len(body) == 1 << 20
+    with Peer(answering(http(200, body), http(200, body + b" "), keep=True)) as peer:
+        api = make_api(peer.host)
+        assert len(api.delete_job(UID).message or "") == (1 << 20) - 15
+        failure(ApiResponseError, api.delete_job, UID, maybe_applied=True)
+
+
+# Input
+
+
+@pytest.mark.parametrize("value", [None, 5, 5.0, b"a", True, ["a"], object(), UUID])
+def test_row_29_an_identifier_of_another_type_is_refused(value: Any) -> None:
+    """Only strings and UUIDs identify a job or a group."""
+    with Peer(answering(http())) as peer:
+        api = make_api(peer.host)
+        for call in (api.delete_job, api.delete_job_group):
+            error = failure(ApiTypeError, call, value, maybe_applied=False)
+            assert error.attempts == 0
+    assert peer.connections == 0
+
+
+@pytest.fixture(scope="module")
+def steady() -> Any:
+    """A peer for the property tests, and an API on it."""
+    with Peer(answering(http(), keep=True)) as peer:
+        yield peer, make_api(peer.host)
+
+
+BAD = st.one_of(
+    st.sampled_from(["", ".", "..", "a" * 257, "é" * 257, "../Jobs/1", "a%2Fb", "\ud800"]),
+    st.tuples(
+        st.text(max_size=100),
+        st.sampled_from(["/", "\\", "%", "\0", "\n", "\x1f", "\x7f", "\x80", "\x9f", "\udfff"]),
+        st.text(max_size=100),
+    ).map("".join),
+)
+
+
+@given(identifier=BAD)
+@settings(max_examples=150, deadline=None)
+def test_row_29_a_dangerous_identifier_is_refused(steady: Any, identifier: str) -> None:
+    """What could lead to another endpoint is refused, and nothing is sent."""
+    peer, api = steady
+    before = len(peer.requests)
+    error = failure(ApiValueError, api.delete_job, identifier, maybe_applied=False)
+    assert "run_uid" in str(error)
+    assert len(peer.requests) == before
+
+
+GOOD = st.one_of(
+    st.text(
+        st.characters(
+            exclude_categories=["Cs", "Cc"],
+            exclude_characters="/\\%",
+        ),
+        min_size=1,
+        max_size=256,
+    ).filter(lambda text: text not in (".", "..")),
+    st.sampled_from(["...", "a?b=c", "a#b", "a b", ";x=y", "~", ":@", "a&b", "+", "é" * 256]),
+    st.uuids(),
+)
+
+
+@given(identifier=GOOD)
+@settings(max_examples=200, deadline=None)
+def test_row_30_any_other_identifier_arrives_as_it_is(steady: Any, identifier: str | UUID) -> None:
+    """Exactly one request, whose decoded last segment is the identifier."""
+    peer, api = steady
+    before = len(peer.requests)
+    assert api.delete_job(identifier).message == "Done."
+    assert len(peer.requests) == before + 1
+    method, path, version = peer.requests[-1].split(b"\r\n")[0].split(b" ")
+    assert (method, version) == (b"DELETE", b"HTTP/1.1")
+    assert path.startswith(b"/rest/Job/")
+    assert path.count(b"/") == 3
+    assert not set(path) & set(b"?#")
+    assert unquote_to_bytes(path.rpartition(b"/")[2]) == str(identifier).encode()
+
+
+TOKENS = ["se\r\nsame-99", "se\nsame-99", "se\0same-99", "sesame-99€", "", "  ", "se\x7fsame-99"]
+ROUTES = ["api_key", "attribute", "get_api", "environment", "hook", "prefix"]
+
+
+@pytest.mark.parametrize(
+    ("route", "token"),
+    [
+        (route, token)
+        for route in ROUTES
+        for token in TOKENS
+        # An environment holds no NUL, and an empty variable is as good as none.
+        if route != "environment" or (token and "\0" not in token)
+    ],
+)
+def test_row_31_a_token_that_no_header_may_have_is_refused(
+    route: str, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it is set, before anything is sent; the error does not show it."""
+
+    def hook(configuration: tator.Configuration) -> None:
+        configuration.api_key["Authorization"] = token
+
+    def refused() -> None:
+        if route == "api_key":
+            make_api(peer.host, api_key={"Authorization": token})
+        elif route == "attribute":
+            make_api(peer.host).api_client.configuration.api_key = {"Authorization": token}
+        elif route == "get_api":
+            tator.get_api(peer.host, token)
+        elif route == "environment":
+            monkeypatch.setenv("TATOR_HOST", peer.host)
+            monkeypatch.setenv("TATOR_TOKEN", token)
+            tator.get_api().delete_job(UID)
+        elif route == "hook":
+            make_api(peer.host, refresh_api_key_hook=hook).delete_job(UID)
+        else:
+            configuration = tator.Configuration(peer.host)
+            configuration.api_key_prefix["Authorization"] = token
+
+    with Peer(answering(http())) as peer:
+        shown = tuple(part for part in (token.strip(), "same-99") if part)
+        with pytest.raises(ApiValueError) as caught:
+            refused()
+    assert not [part for part in shown if part in str(caught.value) + repr(caught.value)]
+    assert peer.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (True, ApiTypeError),
+        (False, ApiTypeError),
+        (float("nan"), ApiValueError),
+        (float("inf"), ApiValueError),
+        (-1, ApiValueError),
+        (0, ApiValueError),
+        ("5", ApiTypeError),
+        ((1, 2, 3), ApiValueError),
+        ((1,), ApiValueError),
+        ((1, True), ApiTypeError),
+        ((1, float("nan")), ApiValueError),
+        ([1, 2], ApiTypeError),
+        (1e300, ApiValueError),
+        (10**400, ApiValueError),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_row_32_a_timeout_that_is_none_is_refused(value: Any, kind: type[ApiException]) -> None:
+    """For one call, for the configuration, and for the deadline."""
+    with Peer(answering(http())) as peer:
+        api = make_api(peer.host)
+        options = {"_request_timeout": value}
+        failure(kind, api.delete_job, UID, maybe_applied=False, **options)
+        failure(kind, make_api, peer.host, timeout=value, maybe_applied=False)
+        with pytest.raises(ApiException):
+            make_api(peer.host, deadline=value)
+    assert peer.connections == 0
+
+
+def test_row_33_a_token_over_plain_http_to_another_machine_warns_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The warning names the line of the user's program, and the call goes on."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
+        return real("127.0.0.1" if host == "tator.test" else host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with Peer(answering(http(), keep=True)) as peer:
+        calls = [
+            lambda: api.delete_job(UID),
+            lambda: api.delete_job_group_with_http_info(UID),
+            lambda: api.api_client.call_api("/x", "GET", auth_settings=["TokenAuth"]),
+        ]
+        for call in calls:
+            api = make_api(f"http://tator.test:{peer.port}")
+            with pytest.warns(InsecureRequestWarning, match="plain http") as caught:
+                call()
+            assert [warning.filename for warning in caught] == [__file__]
+            call()  # warnings are errors here, and this one gives none
+    assert len(peer.requests) == 6
+
+
+def test_row_33_verify_ssl_off_warns_once_and_then_does_as_asked(tls: Tls) -> None:
+    """An expired certificate of a stranger is taken, with one warning for the client."""
+    with Peer(answering(http(), keep=True), tls.server("other.test", after=-9, until=-8)) as peer:
+        api = make_api(peer.host, verify_ssl=False)
+        with pytest.warns(InsecureRequestWarning, match="verify_ssl") as caught:
+            assert api.delete_job(UID).message == "Done."
+        assert [warning.filename for warning in caught] == [__file__]
+        assert api.delete_job(UID).message == "Done."
+    assert len(peer.requests) == 2
+
+
+def test_row_33_no_warning_where_none_is_due() -> None:
+    """Neither on this machine, nor without a token, does plain http warn."""
+    with warnings.catch_warnings(record=True) as caught, Peer(answering(http())) as peer:
+        warnings.simplefilter("always", InsecureRequestWarning)
+        for host in (peer.host, peer.host.replace("127.0.0.1", "localhost")):
+            assert make_api(host).delete_job(UID).message == "Done."
+    assert not [w for w in caught if issubclass(w.category, InsecureRequestWarning)]
+
+
+# Anything at all
+
+
+LINES = st.sampled_from(
+    [
+        *(b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No", b"HTTP/1.0 200", b"HTTP/1.1 100 Go"),
+        *(b"HTTP/1.1 503 Oh", b"HTTP/1.1 301 Moved", b"Content-Length: 2", b"Content-Length: 20"),
+        *(b"Transfer-Encoding: chunked", b"Content-Type: text/html", b"Connection: close"),
+        *(b"Retry-After: 1", b"Location: /x", b"2", b"0", b"{}", DONE, b"", b"\xff\x00"),
+    ]
+)
+ANYTHING = st.one_of(
+    st.binary(max_size=200),
+    st.lists(LINES, max_size=8).map(b"\r\n".join),
+    st.lists(st.one_of(LINES, st.binary(max_size=20)), max_size=8).map(b"\r\n".join),
+    st.binary(max_size=100).map(lambda body: http(200, body)),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["message", "detail", "x"]), inner, max_size=3)
+        ),
+        max_leaves=8,
+    ).map(lambda value: http(200, json.dumps(value).encode())),
+)
+
+
+@pytest.fixture(scope="module")
+def fickle() -> Any:
+    """A peer that sends what its `answers` holds last, and an API on it that does not retry."""
+    answers = [b""]
+    with Peer(answering(lambda connection: connection.send(answers[-1]))) as peer:
+        yield answers, make_api(peer.host, retries=0, deadline=5)
+
+
+@given(answer=ANYTHING)
+@settings(max_examples=400, deadline=None)
+def test_any_bytes_give_a_model_or_an_error(fickle: Any, answer: bytes) -> None:
+    """Whatever arrives, a call gives the model that it spells out, or an `ApiException`."""
+    answers, api = fickle
+    answers.append(answer)
+    outcome: Any
+    try:
+        outcome = api.delete_job(UID)
+    except ApiException as error:
+        outcome = error
+    if isinstance(outcome, ApiException):
+        assert outcome.attempts == 1
+        assert str(outcome).isprintable()
+    else:
+        assert type(outcome) is tator.InlineResponse2044
+        assert outcome.message is None or isinstance(outcome.message, str)
+        assert answer.startswith(b"HTTP/1.")

@@ -1,0 +1,443 @@
+"""Rows 34 to 42 of the fault matrix: threads, forks, interrupts, long runs, and ambiguity."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import operator
+import os
+import pickle
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import Tls
+from peers import (
+    TOKEN,
+    UID,
+    Connection,
+    Peer,
+    answering,
+    everything_shown,
+    failure,
+    http,
+    make_api,
+    within,
+)
+
+import tator
+from tator import (
+    ApiException,
+    ApiTimeoutError,
+    BadRequestException,
+    NotFoundException,
+    ServiceException,
+)
+from tator.testing import LocalTator
+
+forks = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+def echo(connection: Connection) -> None:
+    """Answer each request with the identifier that it asked for."""
+    while True:
+        path = connection.request().split(b" ")[1]
+        identifier = path.rpartition(b"/")[2]
+        connection.send(http(200, b'{"message": "' + identifier + b'"}'))
+
+
+@pytest.fixture(params=["http", "https"])
+def echoing(request: pytest.FixtureRequest, tls: Tls) -> Iterator[Peer]:
+    """A peer that echoes identifiers, once over http and once over https."""
+    context: ssl.SSLContext | None = tls.server() if request.param == "https" else None
+    with Peer(echo, context) as peer:
+        yield peer
+
+
+def check_echoes(api: tator.JobApi, label: str, count: int = 20) -> None:
+    """As many calls, each with its own answer."""
+    for number in range(count):
+        assert api.delete_job(f"{label}-{number}").message == f"{label}-{number}"
+
+
+def test_row_34_threads_share_a_client(echoing: Peer, tls: Tls) -> None:
+    """64 of them get their own answers, over no more connections than the pool may have."""
+    api = make_api(echoing.host, ssl_ca_cert=tls.ca_file, connection_pool_maxsize=8)
+    barrier = threading.Barrier(64)
+
+    def work(number: int) -> None:
+        barrier.wait()
+        check_echoes(api, f"thread-{number}", 3)
+
+    with ThreadPoolExecutor(64) as threads:
+        list(threads.map(work, range(64)))
+    assert len(echoing.requests) == 64 * 3
+    assert echoing.connections <= 8
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Fork; the child does the work and leaves at once. Returns the child's process id."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            signal.alarm(30)  # a child that hangs ends by itself
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return pid
+
+
+def check_children(*pids: int) -> None:
+    """Each of the children has done its work."""
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * len(pids)
+
+
+@forks
+def test_row_35_a_fork_with_a_warm_pool(echoing: Peer, tls: Tls) -> None:
+    """Parent and children call at the same time, and each gets its own answers."""
+    api = make_api(echoing.host, ssl_ca_cert=tls.ca_file)
+    check_echoes(api, "before", 1)
+    children = [in_child(lambda: check_echoes(api, "child")) for _ in range(3)]
+    check_echoes(api, "parent")
+    check_children(*children)
+    check_echoes(api, "after")
+
+
+@forks
+def test_row_35_a_fork_with_the_async_pool_in_use(echoing: Peer, tls: Tls) -> None:
+    """A child has threads of its own, and the parent's calls go on."""
+    api = make_api(echoing.host, ssl_ca_cert=tls.ca_file, connection_pool_maxsize=2)
+
+    def check(label: str) -> None:
+        handles = [api.delete_job(f"{label}-{number}", async_req=True) for number in range(20)]
+        for number, handle in enumerate(handles):
+            assert handle.get(20).message == f"{label}-{number}"
+
+    check("before")
+    running = [api.delete_job(f"running-{number}", async_req=True) for number in range(20)]
+    child = in_child(lambda: check("child"))
+    check("parent")
+    check_children(child)
+    assert [handle.get(20).message for handle in running] == [f"running-{n}" for n in range(20)]
+
+
+@forks
+def test_row_35_forks_while_threads_are_calling(echoing: Peer, tls: Tls) -> None:
+    """Whatever the other threads held at the fork, the child's calls do not wait for it."""
+    api = make_api(echoing.host, ssl_ca_cert=tls.ca_file, connection_pool_maxsize=2)
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        while not stop.is_set():
+            check_echoes(api, f"thread-{number}", 1)
+
+    with ThreadPoolExecutor(4) as threads:
+        results = [threads.submit(work, number) for number in range(4)]
+        try:
+            check_children(*(in_child(lambda: check_echoes(api, "child", 2)) for _ in range(10)))
+        finally:
+            stop.set()
+    for result in results:
+        result.result()
+
+
+def test_row_35_pickled_to_a_spawned_worker(echoing: Peer, tls: Tls) -> None:
+    """A warm client travels; its connections stay behind."""
+    api = make_api(echoing.host, ssl_ca_cert=tls.ca_file)
+    check_echoes(api, "before", 1)
+    assert pickle.loads(pickle.dumps(api)).delete_job("twin").message == "twin"
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as workers:
+        call = operator.methodcaller("delete_job", "worker")
+        assert workers.submit(call, api).result(60).message == "worker"
+        call = operator.methodcaller("delete_job", "..")
+        error = workers.submit(call, api).exception(60)
+    assert type(error) is tator.ApiValueError
+    check_echoes(api, "after", 1)
+
+
+def test_row_36_a_closed_client_works_again(echoing: Peer, tls: Tls) -> None:
+    """Closing ends the idle connections; the next call opens a new one."""
+    with make_api(echoing.host, ssl_ca_cert=tls.ca_file).api_client as client:
+        api = tator.JobApi(client)
+        for number in range(1, 4):
+            check_echoes(api, "open", 2)
+            assert echoing.connections == number
+            client.close()
+            client.close()
+            echoing.join_scripts()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where the tests run in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+def interrupt(connection: Connection) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    connection.hang()
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
+def test_row_37_an_interrupt_while_reading(secure: bool, sent: bytes, tls: Tls) -> None:
+    """Ctrl-C ends the call at once, and its connection; the next call is right."""
+
+    def script(connection: Connection) -> None:
+        connection.send(sent)
+        interrupt(connection)
+
+    answers = answering(script, http())
+    with Peer(answers, tls.server() if secure else None) as peer, within(0):
+        api = make_api(peer.host, ssl_ca_cert=tls.ca_file, connection_pool_maxsize=1)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            api.delete_job(UID)
+        assert TOKEN not in everything_shown(caught.value)
+        del caught
+        assert api.delete_job(UID).message == "Done."
+    assert (len(peer.requests), peer.connections) == (2, 2)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_row_37_an_interrupt_while_waiting_for_the_next_try() -> None:
+    """Ctrl-C ends the pause between two tries too."""
+
+    def script(connection: Connection) -> None:
+        connection.send(http(503, headers={"Retry-After": "20"}))
+        peer.closing.wait(0.2)  # until the client sleeps; earlier would be right too
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with Peer(answering(script, http(), keep=True)) as peer, within(0.2):
+        api = make_api(peer.host, deadline=60)
+        with pytest.raises(KeyboardInterrupt):
+            api.delete_job(UID)
+        assert api.delete_job(UID).message == "Done."
+    assert len(peer.requests) == 2
+
+
+# CPython leaves the closing of a socket in the midst of its handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("interruptible")
+def test_row_37_an_interrupt_while_connecting(tls: Tls) -> None:
+    """Ctrl-C ends a handshake, and the wait for a free connection."""
+    with Peer(interrupt) as peer, within(0):
+        api = make_api(peer.host.replace("http:", "https:"), ssl_ca_cert=tls.ca_file)
+        with pytest.raises(KeyboardInterrupt):
+            api.delete_job(UID)
+    with Peer(answering(http(), keep=True)) as peer, within(0.2):
+        api = make_api(peer.host, connection_pool_maxsize=1)
+        raw = api.delete_job(UID, _preload_content=False)
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            api.delete_job(UID)
+        timer.join()
+        raw.release_conn()
+        assert api.delete_job(UID).message == "Done."
+
+
+EXITS = {
+    "end of program": "",
+    "sys.exit": "sys.exit(0)",
+    "in a with block": "\nwith api.api_client:\n    sys.exit(0)",
+    "callback": "handles[0].add_done_callback(print)",
+}
+
+
+@pytest.mark.parametrize("ending", EXITS.values(), ids=EXITS)
+def test_row_38_a_process_ends_with_calls_under_way(ending: str) -> None:
+    """Neither do the calls keep it, nor do they make noise."""
+    program = f"""
+import sys, threading, tator
+configuration = tator.Configuration(sys.argv[1], connection_pool_maxsize=4)
+api = tator.JobApi(tator.ApiClient(configuration))
+handles = [api.delete_job(str(number), async_req=True) for number in range(8)]
+threading.Thread(target=api.delete_job, args=("thread",), daemon=True).start()
+sys.stdin.read()
+{ending}
+"""
+    five = threading.Semaphore(0)
+
+    def script(connection: Connection) -> None:
+        connection.request()
+        five.release()
+        connection.hang()
+
+    with Peer(script) as peer:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", program, peer.host],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for _ in range(4):
+            assert five.acquire(timeout=30)
+        with within(1):
+            output, _ = process.communicate(b"", timeout=30)
+    assert (output, process.returncode) == (b"", 0)
+
+
+def quietly(connection: Connection) -> None:
+    """Answer each request, and keep nothing of it."""
+    while True:
+        connection.request()
+        connection.peer.requests.clear()
+        connection.send(http())
+
+
+class Footprint:
+    """What the client's side of this process holds: descriptors, threads, bytes."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self.descriptors = len(os.listdir("/proc/self/fd"))
+        self.threads = threading.active_count()
+        library = str(Path(tator.__file__).parent)
+        files = [f"{library}/*", "*/urllib3/*", "*/http/client.py", "*/ssl.py", "*/socket.py"]
+        traces = [tracemalloc.Filter(True, pattern, all_frames=False) for pattern in files]
+        snapshot = tracemalloc.take_snapshot().filter_traces(traces)
+        self.size = sum(statistic.size for statistic in snapshot.statistics("filename"))
+
+    def check_flat(self, before: Footprint) -> None:
+        """Nothing has grown, but for what a few caches and counters need."""
+        assert self.descriptors <= before.descriptors
+        assert self.threads <= before.threads
+        assert self.size <= before.size + 50_000
+
+
+def check_footprint(tls: Tls, clients: int, calls: int) -> None:
+    with Peer(quietly) as peer, Peer(quietly, tls.server()) as secure:
+        api = make_api(peer.host, connection_pool_maxsize=4)
+
+        def make_and_drop(count: int) -> None:
+            for number in range(count):
+                short = make_api(peer.host if number % 10 else secure.host, ssl_ca_cert=tls.ca_file)
+                if number % 3 == 0:
+                    assert short.delete_job(UID).message == "Done."
+                if number % 30 == 0:
+                    assert short.delete_job(UID, async_req=True).get(20).message == "Done."
+
+        def call(count: int) -> None:
+            for number in range(count):
+                if number % 10 == 0:
+                    with pytest.raises(ApiException):
+                        api.delete_job("..")
+                if number % 100 == 0:
+                    api.delete_job(UID, _preload_content=False).release_conn()
+                assert api.delete_job(UID).message == "Done."
+
+        make_and_drop(31)
+        call(101)
+        tracemalloc.start()
+        try:
+            settle(peer, secure)
+            before = Footprint()
+            make_and_drop(clients)
+            call(calls)
+            settle(peer, secure)
+            Footprint().check_flat(before)
+        finally:
+            tracemalloc.stop()
+
+
+def settle(*peers: Peer) -> None:
+    """Wait until each peer has seen its dropped connections end: one stays open at most."""
+    gc.collect()
+    for peer in peers:
+        for thread in peer.others():
+            thread.join()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted on Linux")
+def test_row_39_a_long_run_leaves_nothing_behind_in_short(tls: Tls) -> None:
+    """Clients made and dropped, and calls on one: descriptors, threads and memory stay flat."""
+    check_footprint(tls, clients=300, calls=2_000)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted on Linux")
+def test_row_39_a_long_run_leaves_nothing_behind(tls: Tls) -> None:
+    """10,000 clients and 100,000 calls."""
+    check_footprint(tls, clients=10_000, calls=100_000)
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_row_40_an_outage_is_not_made_worse_by_retries() -> None:
+    """1,000 calls to a server that fails make 1,010 requests: the budget pays for ten retries."""
+    up = threading.Event()
+    answers = answering(
+        lambda connection: connection.send(http(200 if up.is_set() else 503)), keep=True
+    )
+    with Peer(answers) as peer:
+        api = make_api(peer.host)
+        for _ in range(1_000):
+            with pytest.raises(ServiceException):
+                api.delete_job(UID)
+        assert len(peer.requests) == 1_010
+        up.set()
+        for _ in range(10):
+            api.delete_job(UID)
+        up.clear()
+        peer.requests.clear()
+        for _ in range(10):
+            with pytest.raises(ServiceException):
+                api.delete_job(UID)
+        assert len(peer.requests) == 11  # ten successes have paid for one more
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("fault", ["drop", "truncate"])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(404, NotFoundException), (400, BadRequestException), (500, ServiceException)],
+)
+def test_row_41_success_is_never_invented(
+    fault: str, status: int, kind: type[ApiException]
+) -> None:
+    """Applied, the answer lost, and the retry refused: that error, and it may have been applied."""
+    with LocalTator(TOKEN) as server:
+        uid = server.launch().run_uids[0]
+        getattr(server, fault)(after_applying=True)
+        if status != 500:  # which is what the server itself says of a job that is gone
+            server.fail(status)
+        error = failure(kind, make_api(server.host).delete_job, uid, maybe_applied=True)
+        assert (error.status, error.attempts) == (status, 2)
+        assert server.jobs == {uid: "cancelled"}
+        assert "may have carried it out" in str(error)
+
+
+def test_row_42_a_group_that_was_cancelled_in_silence() -> None:
+    """The server works on and says nothing: a timeout, and it may have been applied."""
+    with LocalTator(TOKEN) as server:
+        group = server.launch(3)
+        server.delay(60)
+        with within(0.3):
+            api = make_api(server.host, deadline=0.3)
+            error = failure(
+                ApiTimeoutError, api.delete_job_group, group.group_id, maybe_applied=True
+            )
+        assert error.attempts == 1
+        assert "cancelled" in server.jobs.values()
+        server.close()
+        assert len(server.requests) == 1
+
+
+def test_every_row_has_a_test() -> None:
+    """Each row of the matrix, 1 to 42, can be found by its number."""
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    rows = {int(number) for number in re.findall(r"def test_row_(\d\d)_", text)}
+    assert rows == set(range(1, 43))
