@@ -1,0 +1,1 @@
+"""How fast `tator` is beside its peers: `python -m benchmarks`."""

@@ -111,7 +111,7 @@ def tator(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete
 def httpx(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
     import ssl
 
-    import httpx
+    import httpx  # type: ignore[import-not-found,unused-ignore]  # a peer
 
     client = httpx.Client(
         headers=_headers(token),

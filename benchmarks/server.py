@@ -63,7 +63,8 @@ def running(latency: float = 0.0, certificate: Path | None = None) -> Iterator[s
         text=True,
         cwd=Path(__file__).parents[1],
     )
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     try:
         with process.stdin, process.stdout:
             port = int(process.stdout.readline())
