@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Delete = Callable[[str], str]
 
-BASE = "urllib3 PoolManager"
+BASE = "urllib3"
 OURS = "tator"
 
 
@@ -186,7 +186,7 @@ def openapi_python_client(host: str, token: str, ca: str | None = None, size: in
 CALLS = {
     "raw socket": raw_socket,
     "http.client": http_client,
-    "urllib3, one pool": urllib3_pool,
+    "urllib3, its pool alone": urllib3_pool,
     BASE: urllib3_manager,
     OURS: tator,
     "httpx": httpx,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from textwrap import shorten
 from time import perf_counter
 from typing import Any
 from uuid import uuid1
@@ -22,6 +24,8 @@ from benchmarks.contestants import BASE, OURS
 _NOTHING = "the bare interpreter"
 _SERVER_TAKES = 0.02  # seconds
 _MEGABYTE = 1e6
+_LEFT_OUT_STARTS = ("PYTHON", "TATOR_", "SSL_CERT_")
+_LEFT_OUT_ENDS = ("_PROXY", "_CA_BUNDLE")
 # Smaller than anything that could be left behind for each: an object, an entry, a string.
 _FLAT = 50  # bytes
 
@@ -384,7 +388,7 @@ def _skip(skipped: dict[str, str], name: str, failure: _Failed) -> None:
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it ended without a word"])[-1]
+    return shorten((text.strip().splitlines() or ["it ended without a word"])[-1], 120)
 
 
 def _environment(setting: Setting, *paths: Path) -> dict[str, str]:
@@ -393,7 +397,7 @@ def _environment(setting: Setting, *paths: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.upper().endswith("_PROXY") and not name.startswith(("PYTHON", "TATOR_"))
+        if not name.upper().endswith(_LEFT_OUT_ENDS) and not name.startswith(_LEFT_OUT_STARTS)
     }
     return {**kept, "PYTHONPATH": path}
 
@@ -411,8 +415,6 @@ def _certificate(directory: Path) -> tuple[Path, Path]:
 
 def _certifi_with(directory: Path, authority: Path) -> Path:
     """A directory with a copy of certifi that knows the authority too."""
-    import shutil
-
     import certifi
 
     copy = directory / "certifi-copy"

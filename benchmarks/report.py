@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +16,6 @@ from benchmarks.measurements import Comparison, Facts, Outcome
 
 def machine() -> str:
     """The kind of machine, in a line."""
-    import os
-
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{python}, {platform.system()}, {os.cpu_count()} cores"
 
@@ -41,7 +40,7 @@ def markdown(outcome: Outcome) -> str:
             budget = f"{outcome.budget}: {_met(outcome.budget.is_met(outcome.ratio(name)))}"
         label = f"**{name}**" if name == OURS else name
         cells = [label, _number(middle), f"{_number(low)} … {_number(high)}"]
-        lines.append(f"| {' | '.join(cells)} | {outcome.ratio(name):.2f} | {budget} |")
+        lines.append(f"| {' | '.join(cells)} | {_ratio(outcome.ratio(name))} | {budget} |")
     lines += [""] + [f"Left out: {name} ({why})" for name, why in outcome.skipped.items()]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -111,7 +110,7 @@ def _plot(comparisons: list[Comparison], directory: Path) -> None:
         colours = [{OURS: "#0a7e5c", BASE: "#55606e"}.get(name, "#b9c1cb") for name in names]
         bars = axis.barh(names, middles, xerr=errors, color=colours, ecolor="#333333", capsize=2)
         labels = [
-            f"  {_number(middle)} {comparison.unit}  ({comparison.ratio(name):.2f})"
+            f"  {_number(middle)} {comparison.unit}  ({_ratio(comparison.ratio(name))})"
             for name, middle in zip(names, middles, strict=True)
         ]
         axis.bar_label(bars, labels, fontsize=8)
@@ -141,6 +140,10 @@ def _spread(samples: list[float]) -> tuple[float, float, float]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
 def _met(is_met: bool) -> str:
