@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_type
+from typing import TYPE_CHECKING
 from uuid import uuid1
+
+from typing_extensions import assert_type
 
 import tator
 from tator.api_client import HttpInfo
