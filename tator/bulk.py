@@ -292,6 +292,7 @@ class _Run:
                 del self._in_flight[run_uid]
         finally:
             self._stop()
+            del self._executor  # threads of our own end with it
         if self._failure is not None:
             raise self._failure
 

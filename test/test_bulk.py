@@ -41,9 +41,15 @@ class Gate:
         self.held = 0
         self.most_held = 0
         self.connections: set[int] = set()
+        self._free_path = ""
         server.on_request = self._hold
 
+    def let_through(self, run_uid: str) -> None:
+        self._free_path = f"/rest/Job/{run_uid}"
+
     def _hold(self, request: Request) -> None:
+        if request.path == self._free_path:
+            return
         with self._lock:
             self.connections.add(threading.get_ident())
             self.held += 1
@@ -113,15 +119,17 @@ def test_one_failure_never_stops_the_others(server: LocalTator, api: tator.JobAp
     assert result.deleted == [first, second]
     assert list(result.failed) == ["unknown"]
     assert isinstance(result["unknown"], tator.ServiceException)
+    assert result["unknown"].__traceback__ is None
     assert result.not_attempted == []
 
 
 def test_a_repeated_id_is_asked_for_once(server: LocalTator, api: tator.JobApi) -> None:
     """An id counts once, be it a string or a UUID."""
-    run_uid = server.launch().run_uids[0]
-    result = bulk.delete_jobs(api, [run_uid, uuid.UUID(run_uid), run_uid])
-    assert result.deleted == [run_uid]
-    assert len(server.requests) == 1
+    run_uids = server.launch(50).run_uids
+    repeated = [run_uids[0], uuid.UUID(run_uids[0]), *run_uids, *run_uids]
+    result = bulk.delete_jobs(api, repeated, max_workers=4)
+    assert result.deleted == list(run_uids)
+    assert len(server.requests) == 50
 
 
 def test_a_bad_id_is_an_outcome(server: LocalTator, api: tator.JobApi) -> None:
@@ -230,19 +238,23 @@ def test_work_in_flight_is_bounded(server: LocalTator, api: tator.JobApi, gate: 
 
 @pytest.mark.parametrize("threads", [None, 8])
 def test_no_more_is_in_flight_than_there_are_connections(
-    server: LocalTator, api: tator.JobApi, gate: Gate, threads: int | None
+    server: LocalTator, api: tator.JobApi, threads: int | None
 ) -> None:
     """A smaller connection pool bounds the work, with our threads and with someone else's."""
     api.api_client.configuration.connection_pool_maxsize = 2
-    run_uids = server.launch(10).run_uids
-    opener = threading.Thread(target=lambda: (gate.wait_for(2), gate.open()))
-    opener.start()
+    ended, ahead = 0, []
+
+    def drawn() -> Iterator[str]:
+        for number, run_uid in enumerate(server.launch(40).run_uids, 1):
+            ahead.append(number - ended)
+            yield run_uid
+
     executor = None if threads is None else ThreadPoolExecutor(threads)
-    assert len(bulk.delete_jobs(api, run_uids, max_workers=8, executor=executor).deleted) == 10
-    opener.join()
+    for _ in bulk.iter_delete_jobs(api, drawn(), max_workers=8, executor=executor):
+        ended += 1
     if executor is not None:
         executor.shutdown()
-    assert gate.most_held == 2
+    assert max(ahead) <= (5 if threads is None else 3)
 
 
 def test_an_outcome_does_not_wait_for_many_slow_ids(server: LocalTator, api: tator.JobApi) -> None:
@@ -329,18 +341,20 @@ def test_closing_the_iterator_stops_the_work(
     server: LocalTator, api: tator.JobApi, gate: Gate
 ) -> None:
     """After `close()` nothing more is sent, and it does not wait for what is in flight."""
-    run_uids = server.launch(20).run_uids
-    release = threading.Event()
-    first, *_ = run_uids
-    hold = server.on_request
-    server.on_request = lambda request: None if request.path.endswith(first) else hold(request)  # type: ignore[misc]  # it is set
-    ended = bulk.iter_delete_jobs(api, run_uids, max_workers=2)
-    assert next(ended)[0] == first
+    before = set(threading.enumerate())
+    quick, *others = server.launch(20).run_uids
+    gate.let_through(quick)
+    ended = bulk.iter_delete_jobs(api, [quick, *others], max_workers=2)
+    assert next(ended)[0] == quick
     gate.wait_for(2)
     ended.close()
     gate.open()
-    release.set()
     assert next(ended, None) is None
+    del ended
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("tator-"):
+            thread.join(30)
+            assert not thread.is_alive()
     assert len(server.requests) == 3
     assert list(server.jobs.values()).count("cancelled") == 3
 
@@ -369,8 +383,7 @@ def test_an_error_of_the_ids_comes_after_the_outcomes(
 def test_ctrl_c_loses_no_known_outcome(server: LocalTator, api: tator.JobApi, gate: Gate) -> None:
     """It returns soon with what is known, what is not known, and what was not sent."""
     quick, *others = server.launch(30).run_uids
-    hold = server.on_request
-    server.on_request = lambda request: None if request.path.endswith(quick) else hold(request)  # type: ignore[misc]  # it is set
+    gate.let_through(quick)
     thread = interrupt_when(lambda: gate.wait_for(4))
     started = time.monotonic()
     with pytest.raises(bulk.BulkInterrupted) as caught:
@@ -406,6 +419,29 @@ def test_ctrl_c_waits_a_moment_for_what_is_in_flight(
         bulk.delete_jobs(api, run_uids)
     thread.join()
     assert caught.value.result.deleted == list(run_uids)
+
+
+def test_a_ctrl_c_that_ends_no_wait_is_noticed(
+    server: LocalTator, api: tator.JobApi, gate: Gate
+) -> None:
+    """On Windows, or where it comes just before a wait, it takes half a second more."""
+    run_uids = server.launch(2).run_uids
+
+    def press_here() -> None:
+        gate.wait_for(2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    thread = threading.Thread(target=press_here)
+    thread.start()
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    started = time.monotonic()
+    try:
+        with pytest.raises(bulk.BulkInterrupted):
+            bulk.delete_jobs(api, run_uids)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+    assert time.monotonic() - started < 10
+    thread.join()
 
 
 def test_a_second_ctrl_c_still_gives_the_result(
@@ -506,8 +542,7 @@ ended = bulk.iter_delete_jobs(api, sys.argv[3:])
 print(next(ended)[0])
 """
     quick, *others = server.launch(5).run_uids
-    hold = server.on_request
-    server.on_request = lambda request: None if request.path.endswith(quick) else hold(request)  # type: ignore[misc]  # it is set
+    gate.let_through(quick)
     run = subprocess.run(
         [sys.executable, "-c", program, server.host, TOKEN, quick, *others],
         capture_output=True,
@@ -549,9 +584,15 @@ def test_an_error_of_the_callable_stops_the_work(server: LocalTator, api: tator.
     def show(done: int, total: int | None) -> None:
         raise LookupError("no screen")
 
-    with pytest.raises(LookupError, match="no screen"):
-        bulk.delete_jobs(api, server.launch(50).run_uids, max_workers=1, progress=show)
-    assert len(server.requests) < 5
+    run_uids = server.launch(30).run_uids
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(LookupError, match="no screen") as caught,
+    ):
+        bulk.delete_jobs(api, run_uids, executor=executor, progress=show)
+    # The traceback is still there, and with it what the run held.
+    assert caught.tb is not None
+    assert len(server.requests) < 30
 
 
 class Terminal(io.StringIO):
