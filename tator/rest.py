@@ -750,9 +750,8 @@ def _is_timeout(error: BaseException) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    told = getattr(error, "verify_message", None) or getattr(error, "strerror", None)
+    return told or str(error) or type(error).__name__
 
 
 def _tls_hint(error: BaseException) -> str:
