@@ -234,10 +234,7 @@ def _tator_bulk(host: str, token: str, run_uids: list[str], workers: int) -> int
     return len(result.deleted)
 
 
-BULK = {
-    OURS: _tator_bulk,
-    **{name: _in_threads(maker) for name, maker in SCRIPTS.items() if name != OURS},
-}
+BULK = {name: _in_threads(maker) for name, maker in SCRIPTS.items()} | {OURS: _tator_bulk}
 
 
 def _urllib3_client() -> object:

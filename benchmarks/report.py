@@ -114,9 +114,8 @@ def _plot(comparisons: list[Comparison], directory: Path) -> None:
             for name, middle in zip(names, middles, strict=True)
         ]
         axis.bar_label(bars, labels, fontsize=8)
-        axis.axvline(
-            median(comparison.samples[BASE]), color="#55606e", linewidth=0.8, linestyle=":"
-        )
+        base = median(comparison.samples[BASE])
+        axis.axvline(base, color="#55606e", linewidth=0.8, linestyle=":", zorder=0)
         axis.invert_yaxis()
         axis.margins(x=0.32)
         axis.set_xlim(left=0)
