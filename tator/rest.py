@@ -274,8 +274,10 @@ class RESTClientObject:
             if not settings.verify_ssl:
                 self._warn("verify_ssl is off: anyone on the way can read and change what is sent.")
             self._tls_context()
+            # Before 2.8, urllib3 takes this one also for the proxy of a plain host.
+            options["ssl_context"] = self._context
         if scheme == "https":
-            options.update(ssl_context=self._context, assert_hostname=settings.assert_hostname)
+            options["assert_hostname"] = settings.assert_hostname
         if proxy:
             pool = _proxied_pool(proxy, self._context, scheme, host, port, options)
         else:
@@ -403,8 +405,6 @@ class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         # http.client's own takes a cut for the end of the headers and a length that is no number
         # for none, and its parser, made for e-mail, needs a tenth of the time of a call.
-        if self.headers is not None:
-            return
         version, status, reason = self._read_status()
         headers = self._read_headers()
         while status == 100:
