@@ -111,7 +111,7 @@ class RESTResponse:
     def without_secrets(self) -> RESTResponse:
         """A copy that shows nothing secret of the request, should the server have sent it back."""
         new = copy.copy(self)
-        headers = urllib3.HTTPHeaderDict(self.headers)
+        headers = urllib3.HTTPHeaderDict(self.headers.items())  # a recorder may have no such dict
         for secret in _secrets(*self.secrets):
             new.reason = new.reason.replace(secret, MASK)
             new.data = new.data.replace(secret.encode(), MASK.encode())
@@ -596,6 +596,8 @@ def _attempt(
             assert_same_host=False,
             pool_timeout=cast(Any, limits.wait() if limits.ends is not None else None),
             preload_content=False,
+            # A recorder's answers are whole from the start, and not all can give back a connection.
+            release_conn=route.pool.ConnectionCls not in (_Limited, _LimitedTls),
             decode_content=False,
         )
         if not preload and 200 <= response.status < 300:
@@ -625,8 +627,13 @@ def _read(response: urllib3.BaseHTTPResponse) -> bytes:
             raise _TooLarge
         if not piece or response.length_remaining == 0:
             break
-    response.release_conn()
+    _release(response)
     return data
+
+
+def _release(response: urllib3.BaseHTTPResponse) -> None:
+    # The answers of VCR.py before 9.4, the last for Python 3.10, can't be released.
+    getattr(response, "release_conn", lambda: None)()
 
 
 def _close_idle(pool: HTTPConnectionPool) -> None:
@@ -645,7 +652,7 @@ def _close_idle(pool: HTTPConnectionPool) -> None:
 
 def _discard(response: urllib3.BaseHTTPResponse) -> None:
     response.close()
-    response.release_conn()
+    _release(response)
 
 
 def _translated(error: Exception, limits: _Limits, route: _Route) -> ApiException:

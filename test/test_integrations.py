@@ -86,6 +86,22 @@ def test_vcr_replays_what_it_recorded_when_the_server_is_gone(tmp_path: Path) ->
             assert cassette.all_played
 
 
+def test_more_calls_than_connections_are_recorded_and_replayed(tmp_path: Path) -> None:
+    """Under a recorder, too, a connection goes back after each call."""
+
+    def cancel() -> list[tator.InlineResponse2044]:
+        configuration = tator.Configuration(host=host, connection_pool_maxsize=1, deadline=10)
+        configuration.api_key["Authorization"] = f"Token {token}"
+        api = tator.JobApi(tator.ApiClient(configuration))
+        with recorder(tmp_path).use_cassette("jobs.yaml"):
+            return [api.delete_job(run_uid) for run_uid in run_uids]
+
+    with LocalTator() as server:
+        host, token, run_uids = server.host, server.token, server.launch(3).run_uids
+        recorded = cancel()
+    assert cancel() == recorded
+
+
 def test_vcr_replays_errors(tmp_path: Path) -> None:
     """A recorded failure is raised again as the same error."""
     with LocalTator() as server:
