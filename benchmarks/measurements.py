@@ -145,7 +145,7 @@ def _importing(module: str) -> list[str]:
 
 def scripts(setting: Setting) -> Iterable[Outcome]:
     """A whole program that makes one call."""
-    rounds = setting.count(20, 3)
+    rounds = setting.count(15, 3)
     with server.running() as host:
         yield _one_call(
             setting, "script-http", "A script that makes one call, http", host, "", rounds
@@ -183,7 +183,7 @@ def _one_call(
 def clients(setting: Setting) -> Iterable[Outcome]:
     """Making a client, and what it leaves behind."""
     samples, skipped = _in_turn(
-        setting, "client", contestants.CLIENTS, "", setting.count(20, 3), setting.count(20, 5)
+        setting, "client", contestants.CLIENTS, "", setting.count(8, 3), setting.count(20, 5)
     )
     yield Comparison(
         "client", "Making a client", "µs", _times(samples, 1e6), budget=None, skipped=skipped
@@ -208,7 +208,7 @@ def bulk(setting: Setting) -> Iterable[Outcome]:
     count = setting.count(1500, 200)
     with server.running(_SERVER_TAKES) as host:
         samples, skipped = _in_turn(
-            setting, "bulk", contestants.BULK, host, setting.count(9, 3), count
+            setting, "bulk", contestants.BULK, host, setting.count(15, 3), count
         )
     yield Comparison(
         "bulk",

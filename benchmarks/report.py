@@ -37,7 +37,7 @@ def markdown(outcome: Outcome) -> str:
         middle, low, high = _spread(outcome.samples[name])
         budget = ""
         if name == OURS and outcome.budget:
-            budget = f"{outcome.budget}: {_met(outcome.budget.is_met(outcome.ratio(name)))}"
+            budget = f"{outcome.budget} {_met(outcome.budget.is_met(outcome.ratio(name)))}"
         label = f"**{name}**" if name == OURS else name
         cells = [label, _number(middle), f"{_number(low)} … {_number(high)}"]
         lines.append(f"| {' | '.join(cells)} | {_ratio(outcome.ratio(name))} | {budget} |")
