@@ -14,7 +14,8 @@ def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f'<table><caption style="text-align:left;font-weight:bold">{_cell(caption)}</caption>{body}</table>'
+    style = "text-align:left;font-weight:bold"
+    return f'<table><caption style="{style}">{_cell(caption)}</caption>{body}</table>'
 
 
 def _cell(value: object) -> str:

@@ -31,6 +31,13 @@ ORDER = [
 ]
 
 
+# What has no module of its own: these look at the repository, or at the whole from outside.
+TESTS_OF_THE_WHOLE = {
+    *("architecture", "benchmarks", "dists", "docs", "examples", "integrations", "reference"),
+    "typing",
+}
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     """The parts of the library and their files, `testing` aside."""
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -147,6 +154,13 @@ def test_submodules_are_attributes() -> None:
     assert run.stdout.split() == ["True", "tator.bulk"]
 
 
+def test_each_module_has_its_tests() -> None:
+    """test/ mirrors the library, so that the tests of a module are found by its name."""
+    names = {path.stem for _, path in modules()} | {path.stem for path in PACKAGE.iterdir()}
+    tested = {path.stem.removeprefix("test_") for path in (ROOT / "test").glob("test_*.py")}
+    assert tested <= names | TESTS_OF_THE_WHOLE
+
+
 def test_every_public_thing_is_documented() -> None:
     """Each public class and function, and each of their public methods, has a docstring."""
     bare = []
@@ -175,13 +189,13 @@ def test_every_public_thing_is_documented() -> None:
 
 
 def test_the_repository_names_no_machine() -> None:
-    """No file shows a path of the machine that it was written on."""
+    """No file shows a path of the machine that it was written on, nor where it got packages."""
     run = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if run.returncode:
         pytest.skip("not a clone")
-    machine = re.compile(r"/(root|home|Users|work)/[\w.]")
+    machine = re.compile(r"/(root|home|Users|work)/[\w.]|pypi\.org/(?!project/)|pythonhosted\.org")
     for name in filter(None, run.stdout.split("\0")):
         path = ROOT / name
         if path.suffix in (".png", ".svg") or path == Path(__file__) or not path.exists():

@@ -14,7 +14,10 @@ import pytest
 from tator.testing import LocalTator
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("C*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *(page for part in ("docs", "examples") for page in sorted((ROOT / part).rglob("*.md"))),
+]
 BLOCK = re.compile(r"(?P<before>[^\n]*\n)?\n?```python\n(?P<code>.*?)```", re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -62,7 +65,7 @@ def test_an_example_runs_as_it_stands(code: str, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """Each relative link names a file that is there, and an anchor that the file has."""
     prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -82,11 +85,15 @@ def test_the_anchors_of_the_reference_page_are_there() -> None:
     assert wanted <= slugs(ROOT / "README.md")
 
 
-def test_ci_runs_the_readmes_test_command() -> None:
-    """The last part of the README's test command is what CI calls."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert ".venv/bin/pip install -q -e . -r test-requirements.txt" in readme
-    assert ".venv/bin/python -m pytest" in readme
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    """Every page gives the same commands, and CI runs the one for the tests."""
+    words = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
+    install = "pip install -q -e . -r test-requirements.txt"
+    tests = f"python3 -m venv .venv && .venv/bin/{install} && .venv/bin/python -m pytest"
+    trial = '.venv/bin/pip install -q ".[progress]" && .venv/bin/python examples/cancel.py'
+    assert f"\n{tests}\n" in words["README.md"]
+    assert f"\n{tests}\n" in words["CONTRIBUTING.md"]
+    assert f"\npython3 -m venv .venv && {trial}\n" in words["README.md"]
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert "pip install -q -e . -r test-requirements.txt" in script
-    assert "-m pytest" in script
+    assert f"\n{install}\n" in script
+    assert " -m pytest\n" in script

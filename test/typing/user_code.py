@@ -31,6 +31,13 @@ assert_type(
 assert_type(api.delete_job_with_http_info("uid"), HttpInfo[tator.InlineResponse2044])
 assert_type(api.delete_job_with_http_info("uid").data, tator.InlineResponse2044)
 assert_type(api.delete_job_group_with_http_info("uid").status, int)
+assert_type(
+    api.delete_job_with_http_info("uid", _preload_content=False), "HttpInfo[BaseHTTPResponse]"
+)
+assert_type(
+    api.delete_job_with_http_info("uid", async_req=True),
+    AsyncResult[HttpInfo[tator.InlineResponse2044]],
+)
 
 
 async def cancel() -> None:
@@ -44,6 +51,14 @@ configuration.proxy = None
 with tator.ApiClient(configuration) as client:
     result = tator.bulk.delete_jobs(tator.JobApi(client), (str(number) for number in range(3)))
     assert_type(result, BulkResult)
+    assert_type(result.deleted, list[str])
+    assert_type(result["uid"], "tator.InlineResponse2044 | tator.ApiException")
+    for run_uid, outcome in tator.bulk.iter_delete_jobs(tator.JobApi(client), [uuid1()]):
+        assert_type(run_uid, str)
+        if isinstance(outcome, tator.ApiException):
+            assert_type(outcome.status, int)
+        else:
+            assert_type(outcome.message, "str | None")
 
 try:
     api.delete_job("uid")

@@ -24,3 +24,6 @@ tator.JobApi(tator.Configuration())  # type: ignore
 tator.get_api(token=5)  # type: ignore
 tator.InlineResponse2044(message=5)  # type: ignore
 tator.nonsense  # type: ignore
+tator.bulk.delete_jobs(api, 5)  # type: ignore
+tator.bulk.delete_jobs(api, ["uid"], workers=3)  # type: ignore
+tator.ApiClient("https://tator.example.org")  # type: ignore
