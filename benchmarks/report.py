@@ -90,7 +90,6 @@ def _plot(comparisons: list[Comparison], directory: Path) -> None:
     import matplotlib  # type: ignore[import-not-found,unused-ignore]  # as the peers
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "benchmarks"
     from matplotlib import pyplot
 
     rows = (len(comparisons) + 1) // 2
@@ -127,7 +126,7 @@ def _plot(comparisons: list[Comparison], directory: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"Medians, middle halves, and ratios to {BASE}: {machine()}", fontsize=11)
     for kind in ("png", "svg"):
-        figure.savefig(directory / f"results.{kind}", dpi=110, metadata=None)
+        figure.savefig(directory / f"results.{kind}", dpi=110)
     pyplot.close(figure)
 
 
