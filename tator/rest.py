@@ -507,7 +507,11 @@ class _Limited(HTTPConnection):
         raise OSError("the name has no address")
 
     def _tunnel(self) -> None:
-        super()._tunnel()
+        try:
+            super()._tunnel()
+        finally:
+            # Python 3.10 leaves the answer open, and the socket with it.
+            (self.answer or self).close()
         self.sock.settimeout(_current.limits.wait())
 
     def send(self, data: Any) -> None:
