@@ -150,7 +150,7 @@ class Peer:
             self.connections += 1
             self._sockets.append(sock)
             thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
-            self._threads.append(thread)
+            self._threads = [*(t for t in self._threads if t.is_alive()), thread]
             thread.start()
 
     def _serve(self, sock: socket.socket) -> None:
