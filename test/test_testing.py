@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,26 @@ def send(
         return answer.status, answer.getheader("Content-Type") or "", answer.read().decode()
     finally:
         connection.close()
+
+
+def exchange(server: LocalTator, request: str) -> str:
+    """All that comes back for the bytes of a request, until the server closes."""
+    port = int(server.host.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        return b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+
+
+class Arrivals:
+    """Waits for requests whose answers are held back."""
+
+    def __init__(self, server: LocalTator) -> None:
+        self._each = threading.Semaphore(0)
+        server.on_request = lambda request: self._each.release()
+
+    def wait(self, count: int = 1) -> None:
+        for _ in range(count):
+            assert self._each.acquire(timeout=30)
 
 
 def test_a_job_is_cancelled_once(local_tator: LocalTator) -> None:
@@ -93,9 +114,10 @@ def test_a_wrong_token_is_a_403(local_tator: LocalTator, authorization: str, wor
 
 def test_no_token_is_a_403(local_tator: LocalTator) -> None:
     """A request without a header for the token is answered like one with a wrong prefix."""
-    with socket.create_connection(("127.0.0.1", int(local_tator.host.rpartition(":")[2]))) as raw:
-        raw.sendall(b"DELETE /rest/Job/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        assert raw.recv(4096).startswith(b"HTTP/1.1 403 ")
+    head = "DELETE /rest/Job/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = exchange(local_tator, head)
+    assert answer.startswith("HTTP/1.1 403 ")
+    assert "credentials were not provided" in answer
 
 
 @pytest.mark.parametrize(
@@ -109,11 +131,13 @@ def test_no_token_is_a_403(local_tator: LocalTator) -> None:
     ],
 )
 def test_permissions_decide(local_tator: LocalTator, permission: str, status: int) -> None:
-    """Those who may transfer, execute or control may cancel; an unknown job is a 500 for all."""
+    """Those who may transfer, execute or control may cancel; a job that is not is a 500 to all."""
     (uid,) = local_tator.launch().run_uids
     local_tator.add_token("theirs", permission)
     assert send(local_tator, "/rest/Job/unknown", token="Token theirs")[0] == 500
     assert send(local_tator, f"/rest/Job/{uid}", token="Token theirs")[0] == status
+    assert send(local_tator, f"/rest/Job/{uid}")[0] == (500 if status == 200 else 200)
+    assert send(local_tator, f"/rest/Job/{uid}", token="Token theirs")[0] == 500
 
 
 def test_an_unknown_permission_is_refused(local_tator: LocalTator) -> None:
@@ -134,10 +158,44 @@ def test_other_paths_are_a_page_with_404(local_tator: LocalTator, path: str) -> 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "OPTIONS"])
 def test_other_methods_are_a_405(local_tator: LocalTator, method: str) -> None:
-    """Another method is turned down in JSON."""
-    status, _, body = send(local_tator, "/rest/Job/x", method)
-    assert status == 405
+    """Another method is turned down in JSON, with a header that names the right one."""
+    authorization = f"Authorization: Token {local_tator.token}\r\nConnection: close"
+    head = f"{method} /rest/Job/x HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\r\n"
+    head, _, body = exchange(local_tator, head).partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 405 ")
+    assert "\r\nAllow: DELETE" in head
     assert method in json.loads(body)["detail"]
+
+
+def test_answers_without_a_body_have_none(local_tator: LocalTator) -> None:
+    """After an answer to HEAD and after a 204, the next answer follows at once."""
+    local_tator.route("DELETE", "/rest/Thing", None, status=204)
+    common = f"Host: localhost\r\nAuthorization: Token {local_tator.token}"
+    answers = exchange(
+        local_tator,
+        f"HEAD /rest/Job/x HTTP/1.1\r\n{common}\r\n\r\n"
+        f"DELETE /rest/Thing HTTP/1.1\r\n{common}\r\n\r\n"
+        f"DELETE /rest/Job/x HTTP/1.1\r\n{common}\r\nConnection: close\r\n\r\n",
+    )
+    first, second, third = answers.split("\r\n\r\n", 2)
+    assert first.startswith("HTTP/1.1 405 ")
+    assert second.startswith("HTTP/1.1 204 ")
+    assert "Content-Length" not in second
+    assert third.startswith("HTTP/1.1 500 ")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "DELETE /rest/Job/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n",
+        "DELETE /rest/Job/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        "GET /rest/Job/x\r\n\r\n",
+        "SSH-2.0-client is this\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_a_400(local_tator: LocalTator, request_: str) -> None:
+    """A garbled request gets an answer, and the connection is closed."""
+    assert "400" in exchange(local_tator, request_)
 
 
 def test_odd_requests_are_turned_down(local_tator: LocalTator) -> None:
@@ -157,12 +215,33 @@ def test_asking_for_html_hides_the_success(local_tator: LocalTator) -> None:
 def test_one_of_many_at_once_succeeds(local_tator: LocalTator) -> None:
     """Of eight deletions of one job at once, one succeeds and the others fail midway."""
     (uid,) = local_tator.launch().run_uids
-    local_tator.delay(0.3)
+    local_tator.delay(600)
+    arrivals = Arrivals(local_tator)
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: send(local_tator, f"/rest/Job/{uid}"), range(8)))
+        answers = pool.map(lambda _: send(local_tator, f"/rest/Job/{uid}"), range(8))
+        arrivals.wait(8)
+        assert local_tator.jobs == {uid: "cancelled"}
+        local_tator.delay(0)
+        answers = list(answers)
     assert Counter(status for status, _, _ in answers) == {200: 1, 400: 7}
     failed = next(json.loads(body) for status, _, body in answers if status == 400)
     assert set(failed) == {"message", "details"}
+
+
+def test_delays_can_be_lifted(local_tator: LocalTator) -> None:
+    """`delay(0)` also gives the answers that are held back, and clients may have left by then."""
+    uids = local_tator.launch(2).run_uids
+    arrivals = Arrivals(local_tator)
+    local_tator.delay(600)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(send, local_tator, f"/rest/Job/{uids[0]}")
+        port = int(local_tator.host.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as left:
+            left.sendall(b"DELETE /rest/Job/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            arrivals.wait(2)
+        local_tator.delay(0)
+        assert answer.result(timeout=30)[0] == 200
+    assert send(local_tator, f"/rest/Job/{uids[1]}")[0] == 200
 
 
 def test_64_clients_see_one_truth(local_tator: LocalTator) -> None:
@@ -308,22 +387,76 @@ def test_the_wrong_protocol_gets_a_page(server_context: ssl.SSLContext) -> None:
 
 
 def test_closing_waits_for_nobody(server_context: ssl.SSLContext) -> None:
-    """Idle, silent and delayed connections are cut when the server closes."""
+    """Idle, silent and delayed connections are cut, unanswered, when the server closes."""
     for context in (None, server_context):
         with LocalTator(ssl_context=context) as server:
             port = int(server.host.rpartition(":")[2])
-            arrived = threading.Event()
-            server.on_request = lambda request, arrived=arrived: arrived.set()
-            silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+            silent = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(3)]
             silent[0].sendall(b"\x16" if context else b"DELETE /rest/Job/x HTTP/1.1\r\n")
             if context is None:
                 server.delay(600)
+                arrivals = Arrivals(server)
                 silent[1].sendall(b"DELETE /rest/Job/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                assert arrived.wait(10)
+                arrivals.wait()
         assert not [thread for thread in threading.enumerate() if thread.name == "LocalTator"]
         for connection in silent:
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
             connection.close()
         server.close()
+
+
+def test_servers_leave_nothing_behind() -> None:
+    """Neither a descriptor nor a thread is left by a server that was used."""
+
+    def use() -> tuple[int, int]:
+        with LocalTator() as server:
+            send(server, "/rest/Job/x")
+        return len(os.listdir("/dev/fd")), threading.active_count()
+
+    descriptors, threads = use()
+    for _ in range(20):
+        last = use()
+    assert last[0] <= descriptors
+    assert last[1] <= threads
+
+
+def test_a_forked_child_leaves_the_server_to_its_parent(local_tator: LocalTator) -> None:
+    """What a child closes stays open in the parent, what the parent closes seems closed to all."""
+    connection = http.client.HTTPConnection(local_tator.host.partition("//")[2], timeout=10)
+
+    def ask() -> int:
+        connection.request("DELETE", "/rest/Job/x")
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    assert ask() == 403
+    (uid,) = local_tator.launch().run_uids
+    parents, childs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        status, _, _ = send(local_tator, f"/rest/Job/{uid}")  # the parent answers
+        local_tator.close()
+        childs.send(b"%d %d" % (status, len(local_tator.jobs)))
+        childs.recv(1)
+        os._exit(0)
+    try:
+        assert parents.recv(100) == b"200 1"
+        assert local_tator.jobs == {uid: "cancelled"}
+        assert ask() == 403  # on the old connection
+        local_tator.drop()
+        with pytest.raises(ConnectionError):
+            ask()
+        local_tator.close()
+        with pytest.raises(ConnectionRefusedError):
+            send(local_tator, "/rest/Job/x")
+    finally:
+        connection.close()
+        parents.close()
+        childs.shutdown(socket.SHUT_RDWR)
+        childs.close()
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_port_can_be_chosen() -> None:
@@ -390,6 +523,16 @@ def test_started_by_hand_it_says_what_to_paste(tmp_path: Path, number: signal.Si
         process.send_signal(number)
         assert process.wait(10) == 0
         assert process.stderr.read() == ""
+
+
+def test_its_command_says_which_port_is_taken(
+    local_tator: LocalTator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port that can't be had is named, without a traceback."""
+    port = local_tator.host.rpartition(":")[2]
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main(["--port", port])
+    assert f"port {port} can't be used: " in capsys.readouterr().err
 
 
 def test_its_command_ends_with_a_signal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import threading
@@ -20,6 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--token", help="the token (a new random one)")
     options = parser.parse_args(arguments)
 
+    try:
+        server = LocalTator(options.token, port=options.port)
+    except OSError as error:
+        parser.error(f"port {options.port} can't be used: {error}")
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -27,10 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with LocalTator(options.token, port=options.port) as server:
+        with server:
             server.on_request = _log
             group = server.launch(options.jobs)
-            _say(f"export TATOR_HOST={server.host}", f"export TATOR_TOKEN={server.token}")
+            token = shlex.quote(server.token)
+            _say(f"export TATOR_HOST={server.host}", f"export TATOR_TOKEN={token}")
             _say(f"# group: {group.group_id}", *(f"# job:   {uid}" for uid in group.run_uids))
             stopped.wait()
     finally:
@@ -39,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _log(request: Request) -> None:
-    print(request.method, request.path, request.status or "dropped", file=sys.stderr, flush=True)
+    # In one piece, since requests come on many threads.
+    sys.stderr.write(f"{request.method} {request.path} {request.status or 'dropped'}\n")
 
 
 def _say(*lines: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import socket
 import ssl
 import struct
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,6 +24,7 @@ from uuid import uuid1
 
 _PERMISSIONS = ("view_only", "can_edit", "can_transfer", "can_execute", "full_control")
 _MAY_CANCEL = frozenset(_PERMISSIONS[2:])
+_NOT_GONE = ("running", "cancelling")  # cancelling: another request is about to be answered
 _LONGEST_PATH = 4096  # bytes
 _HTML = "text/html; charset=UTF-8"
 _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection
@@ -74,7 +77,8 @@ class LocalTator:
     """A Tator server on a free loopback port, for tests and for trying things by hand.
 
     It answers deletions of jobs and groups as a real server does, and can be told to fail in the
-    ways real ones do. A context manager; safe to use from many threads and clients at once.
+    ways real ones do. A context manager; safe to use from many threads and clients at once. It
+    runs from its making until `close()`; a forked child can be its client, the parent serves on.
 
     Args:
         token: The token of a user with full control. Default: a new random one.
@@ -85,6 +89,9 @@ class LocalTator:
         host: The URL to give to a client.
         token: The token to give to a client.
         on_request: Called with each request that arrives, on the connection's thread.
+
+    Raises:
+        OSError: The port is taken.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class LocalTator:
         self._requests: list[Request] = []
         self._faults: deque[_Fault] = deque()
         self._delay = 0.0
+        self._release = threading.Event()  # lets go of the answers that are held back
         self._state = threading.Lock()
         self._closed = threading.Event()
         self.on_request: Callable[[Request], object] | None = None
@@ -112,6 +120,7 @@ class LocalTator:
         self.host = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._acceptor = threading.Thread(target=self._accept, name="LocalTator", daemon=True)
         self._acceptor.start()
+        _servers.add(self)
 
     def __enter__(self) -> LocalTator:
         return self
@@ -129,6 +138,7 @@ class LocalTator:
         if self._closed.is_set():
             return
         self._closed.set()
+        self.delay(0)
         # A connection of our own is what wakes the accepting thread on every system.
         with socket.create_connection(self._listener.getsockname()):
             self._acceptor.join()
@@ -161,6 +171,9 @@ class LocalTator:
 
         Args:
             count: How many.
+
+        Returns:
+            Their ids.
         """
         group = Group(str(uuid1()), tuple(str(uuid1()) for _ in range(count)))
         with self._state:
@@ -197,12 +210,16 @@ class LocalTator:
             self._routes[method, path] = _Answer(status, json.dumps(body).encode())
 
     def delay(self, seconds: float) -> None:
-        """Hold back every answer from now on; the work is done before, as on a busy server.
+        """Hold back every answer from now on, and let go of those that are held back already.
+
+        The work is done before the wait: a real server goes on with it when the client leaves.
 
         Args:
             seconds: How long; 0 ends it.
         """
-        self._delay = seconds
+        with self._state:
+            release, self._release, self._delay = self._release, threading.Event(), seconds
+        release.set()
 
     def fail(
         self,
@@ -259,10 +276,12 @@ class LocalTator:
             if self._closed.is_set():
                 connection.close()
                 return
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            thread = threading.Thread(
+                target=self._serve, args=(connection,), name="LocalTator", daemon=True
+            )
             with self._state:
                 self._connections.add(connection)
-                self._threads.add(thread)
+                self._threads = {other for other in self._threads if other.is_alive()} | {thread}
             thread.start()
 
     def _serve(self, raw: socket.socket) -> None:
@@ -279,15 +298,25 @@ class LocalTator:
                 )
                 with self._state:
                     self._connections.add(connection)  # for close() to cut it in its handshake
+                # close() may have looked just before: then nothing may wait any more.
+                connection.setblocking(not self._closed.is_set())
                 connection.do_handshake()
             _Handler(connection, self)
         except OSError:
             pass  # the client left, or close() cut the connection
         finally:
+            connection.close()
             with self._state:
                 self._connections -= {raw, connection}
-                self._threads.discard(threading.current_thread())
-            connection.close()
+
+    def _leave_to_the_parent(self) -> None:
+        """Let go of everything in a forked child: what it held open would never seem closed."""
+        self._state = threading.Lock()  # it may have been held at the fork, as may the event's
+        self._closed = threading.Event()
+        self._closed.set()
+        for shared in (self._listener, *self._connections):
+            with suppress(OSError):  # it was closed before
+                os.close(shared.detach())
 
     def _refuse_protocol(self, connection: socket.socket, speaks_tls: bool) -> None:
         """Say in plain HTTP, as nginx does, that the port speaks another protocol."""
@@ -310,12 +339,13 @@ class LocalTator:
             headers = {name.lower(): value for name, value in handler.headers.items()}
             request = Request(handler.command, handler.path, headers, body, status)
             self._requests.append(request)
+            release, delay = self._release, self._delay
         if self.on_request is not None:
             self.on_request(request)
-        self._closed.wait(self._delay)
+        release.wait(delay)
         with self._state:
             self._jobs.update(dict.fromkeys(busy, "cancelled"))
-        return given, fault.cut
+        return (None if self._closed.is_set() else given), fault.cut
 
     def _right_answer(self, handler: _Handler) -> tuple[_Answer, tuple[str, ...]]:
         """What a real server would answer, and the jobs that it cancels for it."""
@@ -324,11 +354,9 @@ class LocalTator:
             return _page(400, "Bad Request"), ()
         if len(handler.path) > _LONGEST_PATH:
             return _page(414, "Request-URI Too Large"), ()
-        endpoint = re.fullmatch(r"/rest/(Job|JobGroup)/([^/]+)", path)
         route = self._routes.get((method, path))
-        if route is None and (
-            endpoint is None or "/" in unquote(path[len("/rest/") :]).partition("/")[2]
-        ):
+        endpoint = re.fullmatch(r"/rest/(Job|JobGroup)/([^/]+)", unquote(path))
+        if route is None and endpoint is None:
             return _page(404, "Not Found"), ()
         permission, refusal = self._who(handler.headers["Authorization"])
         if refusal:
@@ -336,24 +364,21 @@ class LocalTator:
         if route is not None or endpoint is None:
             return route or _page(404, "Not Found"), ()
         if method != "DELETE":
-            allow = {"Allow": "DELETE, OPTIONS"}
-            return _detail(405, f'Method "{method}" not allowed.', allow), ()
-        uid = unquote(endpoint[2])
-        uids = (uid,) if endpoint[1] == "Job" else self._groups.get(uid, ())
-        states = {uid: self._jobs[uid] for uid in uids if uid in self._jobs}
-        if not states:
+            return _detail(405, f'Method "{method}" not allowed.', {"Allow": "DELETE"}), ()
+        kind, uid = endpoint.groups()
+        uids = (uid,) if kind == "Job" else self._groups.get(uid, ())
+        left = {uid: self._jobs[uid] for uid in uids if self._jobs.get(uid, "") in _NOT_GONE}
+        if not left:
             return _page(500, "Server Error"), ()
         if permission not in _MAY_CANCEL:
             return _detail(403, "Insufficient permission to modify this project."), ()
-        if "cancelling" in states.values():
+        if "cancelling" in left.values():
             return _error(400), ()
-        running = tuple(uid for uid, state in states.items() if state == "running")
-        if not running:
-            return _page(500, "Server Error"), ()
+        running = tuple(left)
         self._jobs.update(dict.fromkeys(running, "cancelling"))
         if "text/html" in handler.headers.get("Accept", ""):
             return _page(500, "Server Error"), running
-        what = f"Job {uid}" if endpoint[1] == "Job" else f"{len(running)} jobs of group {uid}"
+        what = f"Job {uid}" if kind == "Job" else f"{len(running)} jobs of group {uid}"
         return _json(200, {"message": f"{what} cancelled."}), running
 
     def _who(self, authorization: str | None) -> tuple[str, str | None]:
@@ -375,28 +400,33 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "LocalTator"
     sys_version = ""
-    _headers_buffer: list[bytes]  # the standard library's own, unknown to typeshed
 
     def __init__(self, connection: socket.socket, tator: LocalTator) -> None:
         self._tator = tator
         super().__init__(connection, None, None)  # type: ignore[arg-type]  # neither is used here
 
     def _respond(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        answer, cut = self._tator._answer(self, body)
+        length = self.headers.get("Content-Length", "0")
+        if not re.fullmatch("[0-9]{1,18}", length):
+            self.send_error(400)
+            return
+        answer, cut = self._tator._answer(self, self.rfile.read(int(length)))
         if answer is None:
             self.close_connection = True
             # With a linger time of nothing, closing resets the connection.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return
         self.close_connection = self.close_connection or cut > 0
+        head = [f"HTTP/1.1 {answer.status} {_phrase(answer.status)}"]
+        body = b""
+        headers = dict(answer.headers)
+        if self.command != "HEAD" and answer.status not in (204, 304):  # these have no body
+            body = answer.body[: len(answer.body) - cut]
+            length = str(len(answer.body))
+            headers = {"Content-Type": answer.content_type, "Content-Length": length, **headers}
+        head += [f"{name}: {value}" for name, value in headers.items()]
         # Head and body in one piece: two would wait for each other's acknowledgement.
-        self.send_response(answer.status)
-        for name, value in {"Content-Type": answer.content_type, **answer.headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self._headers_buffer.append(b"\r\n" + answer.body[: len(answer.body) - cut])
-        self.flush_headers()
+        self.wfile.write("\r\n".join([*head, "", ""]).encode("latin-1") + body)
 
     do_DELETE = do_GET = do_HEAD = do_OPTIONS = do_PATCH = do_POST = do_PUT = _respond
 
@@ -422,7 +452,6 @@ def _page(status: int, title: str, headers: Mapping[str, str] | None = None) -> 
 
 def _error(status: int, headers: Mapping[str, str] | None = None) -> _Answer:
     """The answer that a real server gives with a status."""
-    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
     if status in (400, 404):
         words = {400: "The workflow could not be deleted.", 404: "The algorithm does not exist."}
         details = {"details": "Traceback (most recent call last):\n  …"} if status == 400 else {}
@@ -435,4 +464,20 @@ def _error(status: int, headers: Mapping[str, str] | None = None) -> _Answer:
             429: "Request was throttled.",
         }
         return _detail(status, words[status], headers)
-    return _page(status, phrase if status != 500 else "Server Error", headers)
+    return _page(status, "Server Error" if status == 500 else _phrase(status), headers)
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
+
+
+_servers: weakref.WeakSet[LocalTator] = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    for server in _servers:
+        server._leave_to_the_parent()
+
+
+with suppress(AttributeError):  # Windows does not fork
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
