@@ -71,7 +71,7 @@ def test_a_host_is_brought_into_one_form(given: str | None, kept: str) -> None:
 )
 def test_a_host_that_is_none_is_refused_without_showing_it(host: str) -> None:
     """Only an absolute http(s) URL without user info, query and fragment is a host."""
-    with pytest.raises(tator.ApiValueError, match="^host ") as caught:
+    with pytest.raises(tator.ApiValueError, match=r"^host ") as caught:
         Configuration(host)
     assert SECRET not in str(caught.value)
 
@@ -162,7 +162,7 @@ def test_an_unknown_setting_suggests_the_near_name(wrong: str, near: str) -> Non
     """A slip of the pen is an AttributeError that names the setting meant."""
     with pytest.raises(AttributeError, match=f"did you mean '{near}'"):
         setattr(Configuration(), wrong, True)
-    with pytest.raises(AttributeError, match="no setting 'xyzzy'$"):
+    with pytest.raises(AttributeError, match=r"no setting 'xyzzy'$"):
         Configuration().xyzzy = 1  # type: ignore[attr-defined]
 
 
