@@ -354,14 +354,22 @@ def _refusing(name: str, function: Callable[..., T], *args: object) -> T:
         return function(*args)
     except (TypeError, ValueError, RecursionError) as error:
         problem = error.with_traceback(None)
+    if isinstance(problem, UnicodeEncodeError):
+        problem = ValueError("holds a character that can't be encoded (a lone surrogate)")
     refusal = ApiTypeError if isinstance(problem, TypeError) else ApiValueError
     raise refusal(reason=f"{name}: {problem}")
 
 
 def _method(method: str) -> str:
-    if not (method.isascii() and method.isalpha()):
+    if not (_text(method).isascii() and method.isalpha()):
         raise ValueError("is no HTTP method")
     return method.upper()
+
+
+def _text(value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"must be a string, not {type(value).__name__}")
+    return value
 
 
 def _url(
@@ -375,7 +383,7 @@ def _url(
             reason="No server is set",
             hint="Set TATOR_HOST, or Configuration(host='https://your-tator-server').",
         )
-    path = template
+    path = _refusing("resource_path", _text, template)
     for name, value in (path_params or {}).items():
         path = path.replace(f"{{{name}}}", _refusing(name, _path_segment, value))
     if not re.fullmatch(r"/[!-~]*", path) or any(char in path for char in "?#{}\\"):

@@ -214,6 +214,9 @@ def test_a_path_value_that_could_lead_elsewhere_is_refused(
     ("arguments", "named"),
     [
         ({"method": "GET /"}, "method"),
+        ({"method": None}, "method: must be a string"),
+        ({"resource_path": None}, "resource_path: must be a string"),
+        ({"query_params": {"a": "\ud800"}}, "query_params: .* can't be encoded"),
         ({"method": ""}, "method"),
         ({"resource_path": "rest"}, "resource_path"),
         ({"resource_path": "/rest/{id}"}, "resource_path"),
