@@ -155,6 +155,12 @@ def test_a_407_on_connect_is_not_worth_another_try() -> None:
         assert given.retry is retried
 
 
+def test_no_operation_begins_when_the_time_is_up() -> None:
+    """Otherwise a socket would be told to wait for less than no time."""
+    with pytest.raises(TimeoutError):
+        rest._Limits(0, 1e-9, None).wait()
+
+
 def alert() -> ssl.SSLError:
     error = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] text")
     error.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"

@@ -233,6 +233,17 @@ def test_a_raw_response_is_read_within_the_limits() -> None:
         raw.close()
 
 
+def test_a_raw_response_may_be_of_any_length(tls: Tls, tls_proxy: Proxy) -> None:
+    """The limit on bodies is for those that the library reads; through two layers of TLS too."""
+    body = b"x" * (3 << 20)
+    with Peer(answering(http(200, body)), tls.server()) as peer:
+        for proxy in ("", f"https://{tls_proxy.authority}"):
+            api = make_api(peer.host, ssl_ca_cert=tls.ca_file, proxy=proxy)
+            raw = api.delete_job(UID, _preload_content=False)
+            assert raw.read() == body
+            raw.release_conn()
+
+
 def test_a_second_answer_is_never_taken_for_the_next() -> None:
     """What a server sends unasked is dropped with its connection."""
     stray = http(200, b'{"message": "Stray."}')
@@ -528,6 +539,13 @@ def test_a_proxy_of_the_environment_that_is_none_is_refused(
     assert "_PROXY" in str(error)
     api.api_client.configuration.proxy = ""
     failure(ForbiddenException, api.delete_job, UID, maybe_applied=False)
+
+
+def test_a_proxy_for_https_alone_is_not_for_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each variable is for its own scheme."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with LocalTator(TOKEN) as server:
+        assert make_api(server.host).delete_job(server.launch().run_uids[0]).message
 
 
 @pytest.mark.parametrize("no_proxy", ["(", "[", "::1", ",,,", "127.0.0.1:x", "\\", "*.test"])

@@ -199,10 +199,11 @@ def test_row_37_an_interrupt_while_reading(secure: bool, sent: bytes, tls: Tls) 
 
     def script(connection: Connection) -> None:
         connection.send(sent)
+        peer.closing.wait(0.1)  # until the client has read it; earlier would be right too
         interrupt(connection)
 
     answers = answering(script, http())
-    with Peer(answers, tls.server() if secure else None) as peer, within(0):
+    with Peer(answers, tls.server() if secure else None) as peer, within(0.1):
         api = make_api(peer.host, ssl_ca_cert=tls.ca_file, connection_pool_maxsize=1)
         with pytest.raises(KeyboardInterrupt) as caught:
             api.delete_job(UID)
