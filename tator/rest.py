@@ -772,6 +772,11 @@ def _tls_hint(error: BaseException) -> str:
             "If the server is the right one, set Configuration.assert_hostname to the name in"
             " its certificate."
         )
+    if "expired" in words or "not yet valid" in words:
+        return (
+            "Check this machine's clock, or have the server's certificate renewed."
+            " Configuration.verify_ssl = False would take it, and let others read the token."
+        )
     if "certificate verify failed" in words:
         return "If you trust the server, set Configuration.ssl_ca_cert to its authority's PEM file."
     return (

@@ -320,11 +320,11 @@ class LocalTator:
 
     def _refuse_protocol(self, connection: socket.socket, speaks_tls: bool) -> None:
         """Say in plain HTTP, as nginx does, that the port speaks another protocol."""
-        if connection.recv(1 << 16):
-            title = "Bad Request" if speaks_tls else "The plain HTTP request was sent to HTTPS port"
-            answer = _page(400, title).body
-            head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: {_HTML}\r\nConnection: close\r\n"
-            connection.sendall(f"{head}Content-Length: {len(answer)}\r\n\r\n".encode() + answer)
+        connection.recv(1 << 16)  # what is left unread would turn the end into a reset
+        title = "Bad Request" if speaks_tls else "The plain HTTP request was sent to HTTPS port"
+        answer = _page(400, title).body
+        head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: {_HTML}\r\nConnection: close\r\n"
+        connection.sendall(f"{head}Content-Length: {len(answer)}\r\n\r\n".encode() + answer)
 
     def _answer(self, handler: _Handler, body: bytes) -> tuple[_Answer | None, int]:
         """The answer to a request (None drops it), and how many bytes of it to hold back."""

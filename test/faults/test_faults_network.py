@@ -219,8 +219,8 @@ def old_tls() -> ssl.SSLContext:
         ("untrusted", "ssl_ca_cert"),
         ("self-signed", "ssl_ca_cert"),
         ("wrong host", "assert_hostname"),
-        ("expired", "ssl_ca_cert"),
-        ("not yet valid", "ssl_ca_cert"),
+        ("expired", "verify_ssl"),
+        ("not yet valid", "verify_ssl"),
         ("TLS 1.1", "TLS 1.2"),
     ],
 )
