@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import http.client
-import io
 import logging
 import os
 import queue
@@ -22,7 +21,7 @@ import threading
 import time
 import warnings
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -58,16 +57,13 @@ from tator.exceptions import (
     ApiValueError,
     is_refusal,
 )
+from tator.limits import LARGEST_BODY, Limits, Response, TooLarge, current, earlier, resolve
 
 __all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
 
 _logger = logging.getLogger("tator")
 _logger.addHandler(logging.NullHandler())
 
-_LARGEST_BODY = 1 << 20  # bytes
-_LARGEST_ANSWER = 2 * _LARGEST_BODY  # bytes; headers, interim answers and chunk marks included
-_LONGEST_LINE = 1 << 16  # bytes
-_MOST_HEADERS = 100
 _PIECE = 1 << 14  # bytes read or sent at once; in chunks of one byte they take 80 times as much
 _LONGEST_RETRY_AFTER = 30.0  # seconds
 _LONGEST_BACKOFF = 8.0  # seconds
@@ -197,7 +193,7 @@ class RESTClientObject:
         while True:
             attempts += 1
             started = time.monotonic()
-            limits = _Limits(started, timeout, ends)
+            limits = Limits(started, timeout, ends)
             outcome = _attempt(route, method, url, headers, body, limits, preload)
             outcome.attempts = attempts
             outcome.maybe_applied = maybe_applied = maybe_applied or outcome.maybe_applied
@@ -229,7 +225,7 @@ class RESTClientObject:
         outcome: RESTResponse | ApiException,
         attempts: int,
         method: str,
-        limits: _Limits,
+        limits: Limits,
         ends: float | None,
     ) -> float | None:
         """Seconds until the next try, paid for from the budget; None if there is to be none."""
@@ -322,160 +318,19 @@ class _Route(NamedTuple):
     exposed: bool
 
 
-class _Limits:
-    """What one try may still take, and what it has done so far.
-
-    The connection finds it in `_current`, since urllib3 hands nothing of ours down to it.
-    """
-
-    def __init__(self, now: float, timeout: Timeout, ends: float | None) -> None:
-        if isinstance(timeout, tuple):
-            self.connect, self.silence = timeout
-        else:
-            self.connect, self.silence = timeout, None
-            ends = _earlier(ends, now, timeout)
-        self.ends = ends  # when the try ends, on the monotonic clock
-        self.until = ends  # when the phase that it is in ends
-        self.each = self.silence  # seconds that one operation of the phase may block
-        self.allowance: int | None = _LARGEST_ANSWER  # bytes that may still arrive
-        self.connected = False  # a new connection was made
-        self.sent = False  # the request may have left
-        self.received = False  # something came back
-        self.retry = False  # the failure is one that another try may mend
-
-    def wait(self) -> float | None:
-        """Seconds that the next operation may block; TimeoutError if there are none left."""
-        if self.until is None:
-            return self.each
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the time is up")
-        return left if self.each is None or left < self.each else self.each
-
-
-_current = threading.local()
-
-
-class _Stream(io.RawIOBase):
-    """A socket's stream that gives each read the time that is left: urllib3's limits start anew
-    with every byte."""
-
-    def __init__(self, sock: socket.socket, limits: _Limits) -> None:
-        # A file of the socket's own keeps it open until the answer is read, as http.client expects.
-        self._raw = sock.makefile("rb", buffering=0)
-        self._sock = sock
-        self._limits = limits
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """What http.client reads from."""
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        limits = self._limits
-        self._sock.settimeout(limits.wait())
-        count = cast(int, self._raw.readinto(buffer))
-        limits.received = limits.received or count > 0
-        if limits.allowance is not None:
-            limits.allowance -= count
-            if limits.allowance < 0:
-                raise _TooLarge
-        return count
-
-    def close(self) -> None:
-        super().close()
-        self._raw.close()
-
-
-class _TooLarge(Exception):
-    """The answer is larger than any of Tator's."""
-
-
-class _Response(http.client.HTTPResponse):
-    """An answer whose every read keeps the limits, and whose headers are read strictly."""
-
-    _method: str | None  # http.client's own, unknown to typeshed, as is this:
-    _check_close: Callable[[], bool]
-
-    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
-        super().__init__(_Stream(sock, _current.limits), *args, **options)  # type: ignore[arg-type]  # it has makefile()
-
-    def begin(self) -> None:
-        # http.client's own takes a cut for the end of the headers and a length that is no number
-        # for none, and its parser, made for e-mail, needs a tenth of the time of a call.
-        version, status, reason = self._read_status()
-        headers = self._read_headers()
-        while status == 100:
-            version, status, reason = self._read_status()
-            headers = self._read_headers()
-        self.version = 10 if version == "HTTP/1.0" else 11
-        self.code = self.status = status
-        self.reason = reason.strip()
-        self.headers = self.msg = headers
-        self.chunked = (headers["Transfer-Encoding"] or "").lower() == "chunked"
-        self.chunk_left = None
-        self.length = None
-        claimed = headers["Content-Length"]
-        if status in (101, 204, 304) or self._method == "HEAD":
-            self.length = 0
-        elif claimed is not None and not self.chunked:
-            if not claimed.isdecimal():
-                raise http.client.HTTPException("the Content-Length is no number")
-            self.length = int(claimed)
-        # After a 101 it is HTTP no more, and a 204 has no body: what follows would be stray bytes.
-        strays = status == 101 or (status == 204 and claimed not in (None, "0"))
-        open_end = self.length is None and not self.chunked
-        self.will_close = strays or open_end or self._check_close()
-
-    def _read_status(self) -> tuple[str, int, str]:
-        line = self._read_line()
-        match = _STATUS_LINE.fullmatch(line)
-        if match is None:
-            raise http.client.BadStatusLine(line.strip())
-        version, digits, reason = match.groups(default="")
-        status = int(digits)
-        # http.client skips 100 alone, though every 1xx but 101 announces another answer.
-        interim = 100 <= status < 200 and status != 101
-        return version, 100 if interim else status, reason.strip()
-
-    def _read_headers(self) -> http.client.HTTPMessage:
-        headers = http.client.HTTPMessage()
-        while (line := self._read_line()) not in ("\r\n", "\n"):
-            name, colon, value = line.partition(":")
-            if not colon or name.strip() != name:
-                raise http.client.HTTPException("a header is garbled")
-            if len(headers) >= _MOST_HEADERS:
-                raise http.client.HTTPException("there are too many headers")
-            headers[name] = value.strip()
-        return headers
-
-    def _read_line(self) -> str:
-        line = self.fp.readline(_LONGEST_LINE)
-        if not line.endswith(b"\n"):
-            if len(line) == _LONGEST_LINE:
-                raise http.client.LineTooLong("header")
-            raise http.client.RemoteDisconnected("closed before the end of an answer")
-        return str(line, "latin-1")
-
-
-_STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) +([1-9][0-9]{2})( .*)?\r?\n")
-
-
 class _Limited(HTTPConnection):
     """A connection that keeps the limits of the try it works for."""
 
-    answer: _Response | None = None  # the last one
+    answer: Response | None = None  # the last one
 
-    def response_class(self, *args: Any, **options: Any) -> _Response:  # type: ignore[override]  # http.client only calls it
-        self.answer = _Response(*args, **options)
+    def response_class(self, *args: Any, **options: Any) -> Response:  # type: ignore[override]  # http.client only calls it
+        self.answer = Response(*args, **options)
         return self.answer
 
     def connect(self) -> None:
-        limits = _current.limits
+        limits = current.limits
         now = time.monotonic()
-        limits.until, limits.each = _earlier(limits.ends, now, limits.connect), None
+        limits.until, limits.each = earlier(limits.ends, now, limits.connect), None
         super().connect()
         limits.until, limits.each = limits.ends, limits.silence
         limits.connected, limits.received = True, False  # what came so far came from a proxy
@@ -485,8 +340,8 @@ class _Limited(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         # socket.create_connection starts its timeout anew for each address, and has none for DNS.
-        limits = _current.limits
-        addresses = _resolve(self._dns_host.strip("[]"), self.port, limits.wait())
+        limits = current.limits
+        addresses = resolve(self._dns_host.strip("[]"), self.port, limits.wait())
         for left in range(len(addresses), 0, -1):
             family, kind, protocol, _, address = addresses[-left]
             sock = None
@@ -512,10 +367,10 @@ class _Limited(HTTPConnection):
         finally:
             # Python 3.10 leaves the answer open, and the socket with it.
             (self.answer or self).close()
-        self.sock.settimeout(_current.limits.wait())
+        self.sock.settimeout(current.limits.wait())
 
     def send(self, data: Any) -> None:
-        limits = _current.limits
+        limits = current.limits
         for start in range(0, len(data), _PIECE):
             self.sock.settimeout(limits.wait())
             super().send(data[start : start + _PIECE])
@@ -530,7 +385,7 @@ class _LimitedTls(_Limited, HTTPSConnection):  # pyright: ignore[reportIncompati
 
         def recv(size: int) -> bytes:
             # For one step of the TLS inside, urllib3 may ask the TLS outside any number of times.
-            limits = getattr(_current, "limits", None)
+            limits = getattr(current, "limits", None)
             if limits is not None:
                 outer.settimeout(limits.wait())
             return receive(size)
@@ -555,7 +410,7 @@ class _Pool(HTTPConnectionPool):
         if conn.is_closed:
             conn.connect()
         # Set here and not by the connection, which may be a recorder's.
-        _current.limits.sent = True
+        current.limits.sent = True
 
     def _put_conn(self, conn: Any) -> None:
         answer = getattr(conn, "answer", None)
@@ -580,12 +435,12 @@ def _attempt(
     url: str,
     headers: Mapping[str, str],
     body: bytes | None,
-    limits: _Limits,
+    limits: Limits,
     preload: bool,
 ) -> RESTResponse | ApiException:
     """One try: an answer, or the error that stands for its failure."""
-    outer = getattr(_current, "limits", None)  # a signal handler may call while a call is on
-    _current.limits = limits
+    outer = getattr(current, "limits", None)  # a signal handler may call while a call is on
+    current.limits = limits
     response = None
     try:
         forwarded = route.proxy and route.scheme == "http"
@@ -618,7 +473,7 @@ def _attempt(
         # The frames below hold the headers as they are sent.
         raise interrupt.with_traceback(None)  # noqa: B904  # it is the same exception
     finally:
-        _current.limits = outer
+        current.limits = outer
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:
@@ -627,8 +482,8 @@ def _read(response: urllib3.BaseHTTPResponse) -> bytes:
     while True:
         piece = response.read(_PIECE)
         data = data + piece if data else piece
-        if len(data) > _LARGEST_BODY:
-            raise _TooLarge
+        if len(data) > LARGEST_BODY:
+            raise TooLarge
         if not piece or response.length_remaining == 0:
             break
     _release(response)
@@ -659,7 +514,7 @@ def _discard(response: urllib3.BaseHTTPResponse) -> None:
     _release(response)
 
 
-def _translated(error: Exception, limits: _Limits, route: _Route) -> ApiException:
+def _translated(error: Exception, limits: Limits, route: _Route) -> ApiException:
     """The one map from the transport's failures to ours; any exception has its place in it."""
     root = _root(error)
     sent = limits.sent
@@ -702,8 +557,8 @@ def _translated(error: Exception, limits: _Limits, route: _Route) -> ApiExceptio
     else:
         kind = ApiResponseError
         reason = f"The answer can't be read: {_words(root)}"
-        if isinstance(root, _TooLarge):
-            reason = f"The answer is larger than {_LARGEST_BODY} bytes"
+        if isinstance(root, TooLarge):
+            reason = f"The answer is larger than {LARGEST_BODY} bytes"
         hint = "Check that Configuration.host is a Tator server."
     translated = kind(reason=reason, maybe_applied=sent, hint=hint)
     # Only the root: the frames and the wrappers between hold the headers that were sent.
@@ -783,32 +638,6 @@ def _tls_hint(error: BaseException) -> str:
         "Check that the port of Configuration.host speaks https (TLS 1.2 or later); a server that"
         " asks for a client certificate needs cert_file and key_file."
     )
-
-
-def _resolve(host: str, port: int, wait: float | None) -> list[Any]:
-    """The addresses of a name, waited for in a thread: the system's resolver has no time limit."""
-    try:
-        flags = socket.AI_NUMERICHOST
-        # As bytes, since a string would load the codec for international names.
-        return socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=flags)
-    except socket.gaierror:
-        pass
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except Exception as error:
-            answers.put(error)
-
-    threading.Thread(target=look_up, name="tator-resolver", daemon=True).start()
-    try:
-        answer = answers.get(timeout=wait)
-    except queue.Empty:
-        raise TimeoutError("the name was not resolved in time") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return cast("list[Any]", answer)
 
 
 def _new_tls_context(settings: Configuration) -> ssl.SSLContext:
@@ -901,12 +730,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _earlier(ends: float | None, now: float, seconds: float | None) -> float | None:
-    if seconds is None:
-        return ends
-    return now + seconds if ends is None else min(ends, now + seconds)
 
 
 def _retry_after(value: str | None) -> float | None:

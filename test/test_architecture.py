@@ -22,7 +22,7 @@ PACKAGE = ROOT / "tator"
 ORDER = [
     {"_version", "exceptions", "notebook"},
     {"models", "configuration"},
-    {"serialization"},
+    {"serialization", "limits"},
     {"rest"},
     {"async_result"},
     {"api_client"},

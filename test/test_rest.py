@@ -27,6 +27,7 @@ from tator.exceptions import (
     ApiTimeoutError,
     ApiTlsError,
 )
+from tator.limits import Limits, TooLarge
 
 POOL = urllib3.HTTPConnectionPool("tator.test")
 CONNECTION = urllib3.connection.HTTPConnection("tator.test")
@@ -64,7 +65,7 @@ def failures() -> Iterator[Any]:
         if inspect.isclass(value) and issubclass(value, Exception)
     }
     found |= {CertificateError, ValueError, KeyError, TypeError, RecursionError, MemoryError}
-    found |= {UnicodeDecodeError, AssertionError, RuntimeError, OSError, EOFError, rest._TooLarge}
+    found |= {UnicodeDecodeError, AssertionError, RuntimeError, OSError, EOFError, TooLarge}
     found |= {ConnectionResetError, ConnectionRefusedError, BrokenPipeError, PermissionError}
     for kind in sorted(found, key=lambda kind: (kind.__module__, kind.__name__)):
         arguments = ARGUMENTS.get(kind.__name__, ("text",))
@@ -77,8 +78,8 @@ def route(proxy: str | None = None) -> rest._Route:
     return rest._Route(POOL, 0, proxy, "https", False)
 
 
-def limits(*, sent: bool) -> rest._Limits:
-    given = rest._Limits(0, None, None)
+def limits(*, sent: bool) -> Limits:
+    given = Limits(0, None, None)
     given.sent = sent
     return given
 
@@ -153,12 +154,6 @@ def test_a_407_on_connect_is_not_worth_another_try() -> None:
         translated = rest._translated(error, given, route("http://127.0.0.1:9"))
         assert type(translated) is ApiProxyError
         assert given.retry is retried
-
-
-def test_no_operation_begins_when_the_time_is_up() -> None:
-    """Otherwise a socket would be told to wait for less than no time."""
-    with pytest.raises(TimeoutError):
-        rest._Limits(0, 1e-9, None).wait()
 
 
 def alert() -> ssl.SSLError:
