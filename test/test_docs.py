@@ -49,7 +49,8 @@ def test_an_example_runs_as_it_stands(code: str, tmp_path: Path) -> None:
     program.write_text(code, encoding="utf-8")
     command = [sys.executable, "-W", "error", str(program)]
     if re.search(r"^(async )?def test_", code, re.MULTILINE):
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(program)]
+        options = ["-q", "-p", "no:cacheprovider", "-p", "tator.testing.pytest_plugin"]
+        command = [sys.executable, "-m", "pytest", *options, str(program)]
     with LocalTator() as server:
         group = server.launch(3)
         environment = {
@@ -58,6 +59,8 @@ def test_an_example_runs_as_it_stands(code: str, tmp_path: Path) -> None:
             "TATOR_TOKEN": server.token,
             "RUN_UID": group.run_uids[0],
             "GROUP_ID": group.group_id,
+            # The plugins of this environment take longer to load than an example takes to run.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
         run = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
