@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import queue
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
@@ -45,6 +46,7 @@ Outcome: TypeAlias = InlineResponse2044 | ApiException
 
 _GRACE = 0.5  # seconds that an interrupted run waits for the answers under way
 _LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
+_HANDFUL = 0.001  # seconds in which outcomes gather
 _SHOWN_GROUPS, _SHOWN_IDS, _SHOWN_LENGTH = 10, 3, 300
 
 
@@ -266,7 +268,8 @@ class _Run:
             # Threads without a connection would only wait for those that have one.
             max_workers = min(max_workers, api.api_client.configuration.connection_pool_maxsize)
         # To our own threads as much again is handed in advance, so that none waits for this one.
-        self._free = 2 * max_workers if executor is None else max_workers
+        self._has_advance = executor is None
+        self._free = 2 * max_workers if self._has_advance else max_workers
         self._cancel_is_proof = executor is None or _proves_by_cancel(executor)
         self._executor = DaemonExecutor(max_workers) if executor is None else executor
         self._in_flight: dict[str, Future[Outcome] | None] = {}
@@ -355,6 +358,9 @@ class _Run:
         self._ended.put((run_uid, outcome))
 
     def _next_ended(self) -> tuple[str, Outcome | None]:
+        if self._has_advance and self._ended.empty() and len(self._in_flight) > 1:
+            # Outcomes are taken by the handful: each waking of this thread stops those at work.
+            time.sleep(_HANDFUL)
         # In pieces: a Ctrl-C just before a wait, and any on Windows, is noticed only when it ends.
         while True:
             with suppress(queue.Empty):
