@@ -7,6 +7,7 @@ bounded and undecoded body, and one map from every failure to an `ApiException`.
 
 from __future__ import annotations
 
+import codecs
 import copy
 import http.client
 import logging
@@ -73,6 +74,16 @@ _MOST_HOSTS = 8
 _HAS_SYSTEM_PROXIES = sys.platform in ("darwin", "win32")
 _BUDGET, _COST_OF_RETRY = 100, 10
 _SHORTEST_SECRET = 4  # characters; replacing shorter ones would garble the text
+
+# Held while a route is made, and by whoever forks: a child of a fork in the middle of an import
+# would wait for ever for that import. A signal handler may call while it is held, hence the R.
+_preparing = threading.RLock()
+with suppress(AttributeError):  # Windows does not fork
+    os.register_at_fork(
+        before=_preparing.acquire,
+        after_in_parent=_preparing.release,
+        after_in_child=_preparing.release,
+    )
 
 # urllib3's own retries know neither the deadline nor which requests may have been carried out.
 _ONE_TRY = Retry(False, redirect=False)
@@ -153,9 +164,7 @@ class RESTClientObject:
     def _start_afresh(self) -> None:
         # A parent's pools stay untouched: its threads may have held their locks at the fork.
         self._routes_of_parent, self._routes = self._routes, {}
-        # A signal handler may call while a route is being made, on the same thread.
-        self._lock = threading.RLock()
-        # Assigned last: whoever sees the process id sees the rest.
+        # Assigned last: whoever sees the process id sees the new routes.
         self._pid = os.getpid()
 
     def request(
@@ -215,7 +224,7 @@ class RESTClientObject:
 
     def close(self) -> None:
         """Close the idle connections; a later request opens new ones."""
-        with self._lock:
+        with _preparing:
             routes, self._routes = self._routes, {}
         for route in routes.values():
             _close_idle(route.pool)
@@ -252,7 +261,7 @@ class RESTClientObject:
         origin = url[: url.index("/", len("https://"))]
         route = self._routes.get(origin)
         if route is None:
-            with self._lock:
+            with _preparing:
                 route = self._routes.get(origin) or self._new_route(origin)
         return route
 
@@ -266,6 +275,8 @@ class RESTClientObject:
             "block": True,
             "timeout": None,
         }
+        if scheme == "https" or not _is_loopback(host):
+            codecs.lookup("idna")  # imported here, and not where ssl or a look-up needs it
         if scheme == "https" or (proxy and proxy.startswith("https:")):
             if not settings.verify_ssl:
                 self._warn("verify_ssl is off: anyone on the way can read and change what is sent.")

@@ -341,7 +341,8 @@ def test_what_may_have_left_is_repeated_only_where_that_is_harmless(
     method: str, tries: int
 ) -> None:
     """A POST whose answer is lost, or a 503, might be carried out twice."""
-    for answer, kind in ((Connection.reset, ApiConnectionError), (http(503), ServiceException)):
+    busy = http(503, headers={"Connection": "close"})
+    for answer, kind in ((Connection.reset, ApiConnectionError), (busy, ServiceException)):
         with Peer(answering(answer)) as peer:
             client = make_api(peer.host).api_client
             error = failure(kind, client.call_api, "/x", method, body={}, maybe_applied=True)

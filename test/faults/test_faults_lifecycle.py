@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -107,8 +108,17 @@ def test_row_35_a_fork_with_a_warm_pool(echoing: Peer, tls: Tls) -> None:
     """Parent and children call at the same time, and each gets its own answers."""
     api = make_api(echoing.host, ssl_ca_cert=tls.ca_file)
     check_echoes(api, "before", 1)
-    children = [in_child(lambda: check_echoes(api, "child")) for _ in range(3)]
+    gate, opened = os.pipe()
+
+    def call_together() -> None:
+        os.close(opened)
+        os.read(gate, 1)  # until the parent has forked all, and opens the gate
+        check_echoes(api, "child")
+
+    children = [in_child(call_together) for _ in range(3)]
+    os.close(opened)
     check_echoes(api, "parent")
+    os.close(gate)
     check_children(*children)
     check_echoes(api, "after")
 
@@ -134,7 +144,10 @@ def test_row_35_a_fork_with_the_async_pool_in_use(echoing: Peer, tls: Tls) -> No
 @forks
 def test_row_35_forks_while_threads_are_calling(echoing: Peer, tls: Tls) -> None:
     """Whatever the other threads held at the fork, the child's calls do not wait for it."""
-    api = make_api(echoing.host, ssl_ca_cert=tls.ca_file, connection_pool_maxsize=2)
+    # One connection, and children one by one: no handshake is under way at any fork, since OpenSSL
+    # has locks of its own that nobody can free in a child.
+    api = make_api(echoing.host, ssl_ca_cert=tls.ca_file, connection_pool_maxsize=1)
+    check_echoes(api, "before", 1)
     stop = threading.Event()
 
     def work(number: int) -> None:
@@ -144,11 +157,53 @@ def test_row_35_forks_while_threads_are_calling(echoing: Peer, tls: Tls) -> None
     with ThreadPoolExecutor(4) as threads:
         results = [threads.submit(work, number) for number in range(4)]
         try:
-            check_children(*(in_child(lambda: check_echoes(api, "child", 2)) for _ in range(10)))
+            for _ in range(10):
+                check_children(in_child(lambda: check_echoes(api, "child", 2)))
         finally:
             stop.set()
     for result in results:
         result.result()
+
+
+FORK_IN_AN_IMPORT = """
+import os, signal, sys, threading, tator
+api = tator.get_api(sys.argv[1])
+api.api_client.configuration.retries = 0
+importing, forked = threading.Event(), threading.Event()
+
+class Slow:
+    def find_spec(name, path=None, target=None):
+        if name == "certifi":
+            importing.set()
+            forked.wait(0.2)
+
+def call():
+    try:
+        api.delete_job("x")
+    except tator.ApiConnectionError:
+        return
+    raise SystemExit(1)
+
+sys.meta_path.insert(0, Slow)
+threading.Thread(target=call).start()
+importing.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    call()
+    os._exit(0)
+forked.set()
+sys.exit(os.waitpid(pid, 0)[1])
+"""
+
+
+@forks
+def test_row_35_a_fork_waits_for_the_imports_of_a_first_call() -> None:
+    """A child of a fork in the middle of an import would wait for that import for ever."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        host = f"https://127.0.0.1:{bound.getsockname()[1]}"
+        subprocess.run([sys.executable, "-c", FORK_IN_AN_IMPORT, host], check=True)
 
 
 def test_row_35_pickled_to_a_spawned_worker(echoing: Peer, tls: Tls) -> None:
