@@ -68,7 +68,6 @@ class ApiClient:
 
     Attributes:
         configuration: As given; changes of host, key, retries and limits count from the next call.
-        default_headers: Headers sent with each request.
         last_response: The last answer, of any status, on any thread.
         rest_client: What sends the requests.
 
@@ -85,7 +84,7 @@ class ApiClient:
     ) -> None:
         header_value, cookie = veil(header_value), veil(cookie)
         self.configuration = configuration or Configuration.get_default_copy()
-        self.default_headers: dict[str, str] = Headers({"User-Agent": _USER_AGENT})
+        self.default_headers = Headers({"User-Agent": _USER_AGENT})
         if header_name is not None:
             self.default_headers[header_name] = header_value or ""
         self.cookie = cookie
@@ -118,6 +117,16 @@ class ApiClient:
     def close(self) -> None:
         """Close the idle connections. The client can still be used: it opens new ones."""
         self.rest_client.close()
+
+    @property
+    def default_headers(self) -> dict[str, str]:
+        """The headers sent with each request; each is checked when it is set."""
+        return self._default_headers
+
+    @default_headers.setter
+    def default_headers(self, value: Mapping[str, str]) -> None:
+        value = veil(value)
+        self._default_headers = Headers(value)
 
     @property
     def user_agent(self) -> str:
@@ -398,7 +407,8 @@ def _url(
 def _path_segment(value: object) -> str:
     if isinstance(value, bool) or not (isinstance(value, (str, int)) or is_uuid(value)):
         raise TypeError(f"must be a string or a UUID, not {type(value).__name__}")
-    text = str(value)
+    # An enumeration of strings stands for its value, which `str` would not give.
+    text = value if isinstance(value, str) else str(value)
     # A proxy may decode an encoded slash: `..%2FJobs%2F1` would be another endpoint.
     if text in ("", ".", "..") or re.search(r"[/\\%\x00-\x1f\x7f-\x9f]", text):
         raise ValueError("must not be empty or dots, nor hold / \\ % or a control character")
@@ -409,10 +419,14 @@ def _path_segment(value: object) -> str:
 
 def _query(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> str:
     pairs = []
+    if isinstance(params, str):
+        raise TypeError("must be a mapping or pairs, not a string")
     for name, value in params.items() if isinstance(params, Mapping) else params:
         for item in value if isinstance(value, (list, tuple)) else [value]:
             if item is not None:
                 text = plain(item)
+                if not isinstance(text, (str, int, float)):
+                    raise TypeError(f"{name!r} must be a plain value or a list of them")
                 pairs.append((name, str(text).lower() if isinstance(text, bool) else text))
     return urlencode(pairs, quote_via=quote)
 
@@ -458,12 +472,15 @@ def _hint(call: _Call, response: RESTResponse, body: str, problem: str | None) -
     if problem is not None:
         return "Nothing shows that it was done. Check that Configuration.host is a Tator server."
     if status in (401, 403):
-        return _auth_hint(call.headers.get("Authorization"))
+        sent = (value for name, value in call.headers.items() if name.lower() == "authorization")
+        return _auth_hint(next(sent, None))
     if 300 <= status < 400:
         target = response.getheader("Location")
         return _redirect_hint(call.url, target)
     if status == 400 and "plain http request" in body.lower():
         return "The port speaks https: write https:// in Configuration.host."
+    if status == 404 and "does not exist" in (_server_message(body) or ""):
+        return None  # the algorithm, the server's words say; the endpoint is there
     if status == 404 and "/rest/JobGroup/" in call.url:
         return (
             "Tator servers since September 2020 have no JobGroup: cancel its jobs one by one with"
@@ -483,7 +500,7 @@ def _auth_hint(authorization: str | None) -> str | None:
         return "No key was sent: set configuration.api_key['Authorization'], or TATOR_TOKEN."
     if " " not in authorization:
         return "The key was sent without a prefix. Add: " + _PREFIX_LINE
-    if not authorization.startswith("Token "):
+    if not authorization.lower().startswith("token "):
         return "Tator expects another prefix. Set: " + _PREFIX_LINE
     return None
 

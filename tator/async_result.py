@@ -13,11 +13,17 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait as wait_for_futures
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
+from tator.exceptions import ApiConnectionError
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class ResultNotReady(multiprocessing.TimeoutError, FutureTimeoutError):
+class _FutureTimeout(FutureTimeoutError):
+    """Its base is `TimeoutError` itself since Python 3.11, and no class may have a base twice."""
+
+
+class ResultNotReady(multiprocessing.TimeoutError, _FutureTimeout, TimeoutError):
     """The call was still under way when the time to wait for it was up; it goes on."""
 
 
@@ -71,7 +77,8 @@ class AsyncResult(Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio  # loaded already where something awaits, and slow where nothing does
 
-        return asyncio.wrap_future(self._future).__await__()
+        # Shielded: one who gives up waiting does not take the call from the others.
+        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
 
 
 _Task: TypeAlias = "tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]"
@@ -102,17 +109,33 @@ class DaemonExecutor(Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a thread call `fn`; its result comes through the future."""
+        future: Future[T] = Future()
+        self.begin(future, fn, *args, **kwargs)
+        return future
+
+    def begin(
+        self, future: Future[T], fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Do as `submit`, with a future that the caller has made.
+
+        Raises:
+            ApiConnectionError: The system has no more threads, and there is none yet.
+        """
         if self._pid != os.getpid():
             self._start_afresh()
-        future: Future[T] = Future()
-        self._tasks.put((future, fn, args, kwargs))
         with self._lock:
             if not self._idle.acquire(blocking=False) and self._threads < self._max_workers:
-                self._threads += 1
-                name = f"tator-{self._threads}"
+                name = f"tator-{self._threads + 1}"
                 work = (self._tasks, self._idle)
-                threading.Thread(target=_work, args=work, name=name, daemon=True).start()
-        return future
+                thread = threading.Thread(target=_work, args=work, name=name, daemon=True)
+                try:
+                    thread.start()
+                    self._threads += 1
+                except RuntimeError as error:
+                    if not self._threads:
+                        reason = f"No thread for the call: {error}"
+                        raise ApiConnectionError(reason=reason) from None
+        self._tasks.put((future, fn, args, kwargs))
 
 
 def _work(tasks: _Tasks, idle: threading.Semaphore) -> None:

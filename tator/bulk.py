@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import queue
+import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
@@ -20,7 +21,7 @@ from importlib import import_module
 from traceback import format_exception_only
 from types import NoneType
 from typing import Any, TypeAlias
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from tator.api.job_api import JobApi
 from tator.async_result import DaemonExecutor
@@ -116,7 +117,7 @@ class BulkResult(Mapping[str, Outcome]):
             return
         run_uid, first = next(iter(self.failed.items()), ("", None))
         raise ApiException(
-            reason=f"Not all jobs were cancelled: {self}.",
+            reason=f"Not all jobs were cancelled: {self}",
             maybe_applied=any(error.maybe_applied for error in self.failed.values()),
             hint=f"The first failure, {run_uid}: {_why(first)}" if first else None,
         ) from first
@@ -196,7 +197,7 @@ def delete_jobs(
     if isinstance(run_uids, Sized):
         # Kept, as some that have a length can be read only once.
         run.run_uids = list(run_uids)
-        outcomes = dict.fromkeys(map(str, run.run_uids))
+        outcomes = dict.fromkeys(map(_text, run.run_uids))
         total = len(outcomes)
     try:
         with _progress(progress, total) as show, closing(run.outcomes(outcomes)) as ended:
@@ -263,6 +264,8 @@ class _Run:
                 hint="For a Dask cluster write executor=client.get_executor().",
             )
         self._api = _Portable(api)
+        # Dask answers a task that is the same as an earlier one with the earlier result.
+        self._name = uuid4().hex
         self.run_uids = run_uids
         if executor is None or isinstance(executor, ThreadPoolExecutor):
             # Threads without a connection would only wait for those that have one.
@@ -318,7 +321,7 @@ class _Run:
         """Each id that was not there before, as a string and as it was given."""
         seen = _Seen()
         for given in self.run_uids:
-            run_uid = str(given)
+            run_uid = _text(given)
             if order is not None:
                 order.setdefault(run_uid)
             if seen.add(run_uid):
@@ -340,15 +343,23 @@ class _Run:
 
     def _submit(self, run_uid: str, given: str | UUID) -> None:
         self._free -= 1
-        self._in_flight[run_uid] = None
+        task = partial(_delete, self._api, given, self._name)
+        end = partial(self._end, run_uid)
         try:
-            future = self._executor.submit(_delete, self._api, given)
+            if isinstance(self._executor, DaemonExecutor):
+                # Known before it can begin, so that no interrupt finds work without its future.
+                future: Future[Outcome] = Future()
+                future.add_done_callback(end)
+                self._in_flight[run_uid] = future
+                self._executor.begin(future, task)
+            else:
+                self._in_flight[run_uid] = None
+                self._in_flight[run_uid] = future = self._executor.submit(task)
+                future.add_done_callback(end)
         except Exception as error:
             self._stopped = True
-            future = Future()
-            future.set_exception(error)
-        self._in_flight[run_uid] = future
-        future.add_done_callback(partial(self._end, run_uid))
+            self._in_flight[run_uid] = None
+            self._ended.put((run_uid, ApiConnectionError(reason=_executor_failed(error))))
 
     def _end(self, run_uid: str, future: Future[Outcome]) -> None:
         """Take note of an outcome, on the thread that brought it."""
@@ -375,7 +386,7 @@ class _Run:
         error = future.exception()
         if error is None:
             return future.result()
-        return _unknown(f"The executor failed: {format_exception_only(error)[-1].strip()}")
+        return _unknown(_executor_failed(error))
 
     def _stop(self) -> None:
         """Submit nothing more, and take back what has not begun."""
@@ -419,7 +430,12 @@ class _Seen:
         return True
 
 
-def _delete(portable: _Portable, run_uid: str | UUID) -> Outcome:
+def _text(run_uid: object) -> str:
+    # An enumeration of strings shows as its member's name, and stands for its value.
+    return str.__str__(run_uid) if isinstance(run_uid, str) else str(run_uid)
+
+
+def _delete(portable: _Portable, run_uid: str | UUID, run: str) -> Outcome:
     # Returned, not raised: a raised error brings its traceback along, and Dask logs arguments.
     try:
         return portable.api.delete_job(run_uid)
@@ -432,15 +448,25 @@ def _result(outcomes: Mapping[str, Outcome | None]) -> BulkResult:
     return BulkResult(known, [run_uid for run_uid in outcomes if run_uid not in known])
 
 
+def _executor_failed(error: BaseException) -> str:
+    return f"The executor failed: {format_exception_only(error)[-1].strip()}"
+
+
 def _unknown(reason: str) -> ApiConnectionError:
     return ApiConnectionError(reason=reason, maybe_applied=True)
 
 
 def _is_about_token(error: ApiException) -> bool:
     """Whether a refusal is the same for every job, since the server does not know who asks."""
-    words = (error.message or "").lower()
-    about_token = "token" in words or "credentials" in words
-    return error.status == 401 or (error.status == 403 and about_token)
+    about_token = _ABOUT_TOKEN.search(error.message or "")
+    return error.status == 401 or (error.status == 403 and about_token is not None)
+
+
+_ABOUT_TOKEN = re.compile(
+    r"(invalid|missing|expired) token"
+    r"|(token|credentials) (is |was |were |has )?(invalid|missing|expired|not provided)",
+    re.IGNORECASE,
+)
 
 
 def _proves_by_cancel(executor: Executor) -> bool:

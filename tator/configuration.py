@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
@@ -103,10 +104,16 @@ class Headers(_Values):
 
     label = "header"
 
+    def __setitem__(self, name: str, value: str) -> None:
+        value = veil(value)
+        # The client reads these two by name, and names of headers know no case.
+        super().__setitem__(_OWN_NAMES.get(str(name).lower(), name), value)
+
     def kept(self, name: str, value: str) -> str:
         return str(value) if name.lower() in _HARMLESS_HEADERS else value
 
 
+_OWN_NAMES = {"user-agent": "User-Agent", "cookie": "Cookie"}
 _HARMLESS_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 
 
@@ -209,12 +216,17 @@ class Configuration:
             from_environment = name == "host" and value is None
             raise_problem("environment variable TATOR_HOST" if from_environment else name, problem)
             if name == "host":
-                token = os.environ.get("TATOR_TOKEN") if from_environment else None
+                has_token = from_environment and checked != _UNSET_HOST
+                token = os.environ.get("TATOR_TOKEN") if has_token else None
                 self.__dict__["_env_token"] = veil(token)
-            was_logging = self.__dict__.get("debug", False)
+            was_logging, before = self.__dict__.get("debug"), self.__dict__.get(name)
             self.__dict__[name] = checked
             if name in _LOGGING and (was_logging or self.__dict__.get("debug")):
-                _log(self)
+                problem = _log(self)
+                if problem is not None:
+                    self.__dict__[name] = before
+                    _log(self)
+                raise_problem("logger_file or logger_format", problem)
 
     def __repr__(self) -> str:
         # A debugger may show it half made, so what has not been set is left out.
@@ -288,8 +300,14 @@ class Configuration:
 
     @staticmethod
     def set_default(configuration: Configuration | None) -> None:
-        """Keep a copy for clients that are made without a configuration; `None` forgets it."""
+        """Keep a copy for clients that are made without a configuration; `None` forgets it.
+
+        Raises:
+            ApiTypeError: It is neither a configuration nor `None`.
+        """
         global _default
+        if not isinstance(configuration, (Configuration, NoneType)):
+            raise ApiTypeError(reason="the default must be a Configuration, or None")
         _default = copy.deepcopy(configuration)
 
     @staticmethod
@@ -479,7 +497,8 @@ def _url_parts(value: object) -> tuple[str, str, str]:
     if "@" in parts.netloc:
         raise ValueError("must have no user info: set api_key instead")
     name, port = _silent(lambda: (parts.hostname, parts.port))
-    if not name or port == 0 or parts.netloc.endswith(":"):
+    whole = re.fullmatch(r"(\[[^]]+\]|[^:]+)(:[0-9]+)?", parts.netloc)
+    if not whole or not name or port == 0:
         raise ValueError("has no host name, or no valid port")
     authority = f"[{name}]" if ":" in name else _ascii_name(name)
     return parts.scheme, authority if port is None else f"{authority}:{port}", parts.path
@@ -539,27 +558,33 @@ def _unknown_setting(name: str) -> str:
 
 
 _handler: logging.Handler | None = None
+_level_without = logging.NOTSET  # the logger's level as it is without our handler
 _handler_lock = threading.Lock()
 
 
-def _log(configuration: Configuration) -> None:
-    """Point the one handler that is ours where the configuration says, or take it away."""
-    global _handler
-    problem = None
+def _log(configuration: Configuration) -> ValueError | None:
+    """Point the one handler that is ours where the configuration says, or take it away.
+
+    Returns:
+        What keeps it from that, if anything does.
+    """
+    global _handler, _level_without
     logger = logging.getLogger("tator")
     with _handler_lock:
         if _handler is not None:
             logger.removeHandler(_handler)
             _handler.close()
             _handler = None
-        logger.setLevel(logging.DEBUG if configuration.debug else logging.NOTSET)
+            logger.setLevel(_level_without)
         if configuration.debug:
             path = configuration.logger_file
             try:
                 formatter = logging.Formatter(configuration.logger_format)
                 _handler = logging.FileHandler(path) if path else logging.StreamHandler()
-                _handler.setFormatter(formatter)
-                logger.addHandler(_handler)
             except (OSError, ValueError) as error:
-                problem = ValueError(f"can't be used: {error}")
-    raise_problem("logger_file or logger_format", problem)
+                return ValueError(f"can't be used: {error}")
+            _handler.setFormatter(formatter)
+            logger.addHandler(_handler)
+            _level_without = logger.level
+            logger.setLevel(logging.DEBUG)
+    return None

@@ -66,9 +66,16 @@ def from_json(data: bytes | str) -> Any:
     try:
         # json.loads would guess at UTF-16 and UTF-32 too, which no server of Tator's sends.
         text = data if isinstance(data, str) else data.removeprefix(_BYTE_ORDER_MARK).decode()
-        return json.loads(text)
+        return _decode(text)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+
+
+def _no_json(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_no_json).decode  # NaN and Infinity are Python's own
 
 
 @lru_cache(maxsize=256)

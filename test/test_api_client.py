@@ -156,6 +156,20 @@ def test_a_403_says_what_is_wrong_with_the_key(
 def test_a_403_for_a_key_with_its_prefix_has_no_hint() -> None:
     """With the right prefix the server's words say it all."""
     assert told(answer("403 Forbidden", "{}")).hint is None
+    assert told(answer("403 Forbidden", "{}"), prefix="token").hint is None
+
+
+def test_a_404_about_the_algorithm_needs_no_hint() -> None:
+    """The server's words say it; neither the host nor the endpoint is wrong."""
+    reply = answer("404 Not Found", '{"message": "Algorithm x does not exist."}')
+    assert told(reply, "/rest/JobGroup/a").hint is None
+
+
+def test_a_key_that_was_sent_by_hand_is_seen(local_tator: LocalTator) -> None:
+    """A header of that name in any case counts for the hint."""
+    with client_of(local_tator.host) as client, pytest.raises(tator.ForbiddenException) as caught:
+        client.call_api("/rest/Job/a", "DELETE", header_params={"authorization": "Token wrong"})
+    assert caught.value.hint is None
 
 
 @pytest.mark.parametrize(
@@ -223,6 +237,8 @@ def test_a_path_value_that_could_lead_elsewhere_is_refused(
         ({"resource_path": "/rest?a=1"}, "resource_path"),
         ({"resource_path": "/a b"}, "resource_path"),
         ({"query_params": {"a": object()}}, "query_params"),
+        ({"query_params": {"a": {"b": 1}}}, "query_params: 'a' must be a plain value"),
+        ({"query_params": "a=b"}, "query_params: must be a mapping or pairs"),
         ({"header_params": {"A": "b\r\nC: d"}}, "header"),
         ({"body": object()}, "body"),
         ({"body": {5: 1}}, "body"),
@@ -317,6 +333,21 @@ def test_the_clients_headers_are_masked_and_checked() -> None:
         ApiClient(header_name="X-Key")
     with pytest.raises(tator.ApiValueError):
         client.set_default_header("X Y", "z")
+    client.default_headers = {"X-Other": SECRET}
+    assert SECRET not in repr(client.default_headers) + repr(vars(client))
+    with pytest.raises(tator.ApiValueError) as caught:
+        client.default_headers = {"X-Other": f"{SECRET}\n"}
+    assert SECRET not in str(caught.value)
+
+
+def test_user_agent_and_cookie_have_one_name() -> None:
+    """In whichever case they are set, the client's own properties read and change them."""
+    client = ApiClient()
+    client.set_default_header("user-agent", "mine")
+    client.set_default_header("COOKIE", "a=b")
+    assert (client.user_agent, client.cookie) == ("mine", "a=b")
+    client.cookie = None
+    assert client.default_headers == {"User-Agent": "mine"}
 
 
 def test_a_client_pickles(local_tator: LocalTator) -> None:

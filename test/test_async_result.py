@@ -60,7 +60,8 @@ def test_a_wait_has_an_end(local_tator: LocalTator, api: tator.JobApi) -> None:
     assert not handle.ready()
     with pytest.raises(ValueError, match="wait"):
         handle.successful()
-    for error in (multiprocessing.TimeoutError, concurrent.futures.TimeoutError, ResultNotReady):
+    futures = concurrent.futures.TimeoutError
+    for error in (multiprocessing.TimeoutError, futures, TimeoutError, ResultNotReady):
         with pytest.raises(error):
             handle.get(timeout=0.01)
     local_tator.close()
@@ -102,6 +103,61 @@ def test_it_can_be_awaited(local_tator: LocalTator, api: tator.JobApi) -> None:
         return done.message
 
     assert "cancelled" in (asyncio.run(cancel()) or "")
+
+
+def test_one_who_gives_up_leaves_the_call_to_the_others(
+    local_tator: LocalTator, api: tator.JobApi
+) -> None:
+    """A wait that asyncio cancels cancels no call, whether it has begun or not."""
+    api.api_client.configuration.connection_pool_maxsize = 1
+    uids = local_tator.launch(2).run_uids
+    local_tator.delay(60)
+
+    async def main() -> list[str | None]:
+        handles = [api.delete_job(uid, async_req=True) for uid in uids]
+        for handle in handles:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(handle, 0.01)
+        local_tator.delay(0)
+        return [(await handle).message for handle in handles]
+
+    assert all("cancelled" in (words or "") for words in asyncio.run(main()))
+
+
+def test_without_any_thread_to_be_had_the_call_is_refused(
+    local_tator: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that has no thread to spare is an error of ours, and nothing was sent."""
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    (uid,) = local_tator.launch().run_uids
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(tator.ApiConnectionError, match="can't start new thread") as caught:
+            api.delete_job(uid, async_req=True)
+    assert not caught.value.maybe_applied
+    assert "cancelled" in (api.delete_job(uid, async_req=True).get(10).message or "")
+    assert len(local_tator.requests) == 1
+
+
+def test_where_no_more_threads_can_be_had_those_that_are_there_do_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One thread is enough."""
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    executor = DaemonExecutor(2)
+    free = threading.Event()
+    first = executor.submit(free.wait, 10)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    second = executor.submit(int)
+    free.set()
+    assert first.result(10)
+    assert second.result(10) == 0
 
 
 def test_no_more_threads_than_connections(local_tator: LocalTator, api: tator.JobApi) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import io
 import itertools
+import json
 import multiprocessing
 import os
 import pickle
@@ -18,11 +20,13 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
 import tqdm.auto
+from peers import Peer, answering, http, make_api
 
 import tator
 from tator import bulk
@@ -130,6 +134,13 @@ def test_a_repeated_id_is_asked_for_once(server: LocalTator, api: tator.JobApi) 
     result = bulk.delete_jobs(api, repeated, max_workers=4)
     assert result.deleted == list(run_uids)
     assert len(server.requests) == 50
+
+
+def test_an_enumeration_of_ids_stands_for_its_values(server: LocalTator, api: tator.JobApi) -> None:
+    """A member that is a string is sent, and listed, as that string."""
+    (run_uid,) = server.launch().run_uids
+    kind = enum.Enum("kind", {"WRONG_VIDEO": run_uid}, type=str)
+    assert bulk.delete_jobs(api, list(kind)).deleted == [run_uid]
 
 
 def test_a_bad_id_is_an_outcome(server: LocalTator, api: tator.JobApi) -> None:
@@ -337,6 +348,23 @@ def test_a_missing_right_does_not_end_the_run(server: LocalTator) -> None:
     assert len(result.failed) == 5
 
 
+@pytest.mark.parametrize(
+    ("words", "attempted"),
+    [
+        ("Insufficient permission on the project Tokenizer.", 3),
+        ("The user of this token may not cancel jobs.", 3),
+        ("Token has expired.", 1),
+        ("Invalid token header. No credentials provided.", 1),
+    ],
+)
+def test_the_words_of_a_403_tell_whether_it_is_about_the_token(words: str, attempted: int) -> None:
+    """That the word "token" occurs in it is not enough to give up all the others."""
+    body = json.dumps({"detail": words}).encode()
+    with Peer(answering(http(403, body), keep=True)) as peer:
+        result = bulk.delete_jobs(make_api(peer.host), ["a", "b", "c"], max_workers=1)
+    assert len(result.failed) == attempted
+
+
 def test_closing_the_iterator_stops_the_work(
     server: LocalTator, api: tator.JobApi, gate: Gate
 ) -> None:
@@ -528,7 +556,7 @@ def test_an_interrupt_at_any_line_loses_nothing(server: LocalTator, api: tator.J
         assert sorted([*result, *result.not_attempted]) == sorted(run_uids)
         assert all(jobs[run_uid] == "cancelled" for run_uid in result.deleted)
         assert all(jobs[run_uid] == "running" for run_uid in result.not_attempted)
-        assert all(error.maybe_applied for error in result.failed.values())
+        assert not result.failed
     assert strikes > 100
 
 
@@ -734,6 +762,15 @@ def test_a_result_raises_one_error_for_all_failures() -> None:
     bulk.BulkResult({"a": tator.InlineResponse2044()}).raise_for_failures()
 
 
+def test_the_errors_sentences_end_once() -> None:
+    """There is one full stop between what failed and what to do."""
+    error = tator.ServiceException(500, "Error", hint="Look.", maybe_applied=True)
+    with pytest.raises(tator.ApiException) as caught:
+        bulk.BulkResult({"a": error}).raise_for_failures()
+    assert str(caught.value).startswith("Not all jobs were cancelled: 0 cancelled, 1 failed. The ")
+    assert ".." not in str(caught.value)
+
+
 def test_a_result_raises_for_what_was_not_attempted() -> None:
     """Jobs that nobody asked for still run, so that is a failure as well."""
     with pytest.raises(tator.ApiException, match="0 cancelled, 2 not attempted") as caught:
@@ -820,15 +857,13 @@ def end_this_process(configuration: tator.Configuration) -> None:
 def test_a_broken_pool_loses_nothing(
     server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
 ) -> None:
-    """When a worker dies, jobs in flight may be cancelled, and the others were not attempted."""
+    """When a worker dies, jobs in flight may be cancelled, and what it refused was not sent."""
     api.api_client.configuration.refresh_api_key_hook = end_this_process
     run_uids = server.launch(50).run_uids
     result = bulk.delete_jobs(api, run_uids, max_workers=4, executor=spawned)
     assert 4 <= len(result.failed) <= 5
-    assert all(
-        isinstance(error, tator.ApiConnectionError) and error.maybe_applied
-        for error in result.failed.values()
-    )
+    assert all(isinstance(error, tator.ApiConnectionError) for error in result.failed.values())
+    assert sum(error.maybe_applied for error in result.failed.values()) == 4
     assert "BrokenProcessPool" in str(result.failed[run_uids[0]])
     assert [*result, *result.not_attempted] == list(run_uids)
 
@@ -852,6 +887,7 @@ def test_an_executor_that_was_shut_down_attempts_nothing(
     executor.shutdown()
     result = bulk.delete_jobs(api, ["a", "b", "c"], executor=executor)
     assert "cannot schedule new futures after shutdown" in str(result["a"])
+    assert not result.failed["a"].maybe_applied
     assert result.not_attempted == ["b", "c"]
     assert server.requests == []
 
@@ -941,9 +977,18 @@ def test_a_dask_cluster_does_the_work(server: LocalTator, api: tator.JobApi) -> 
             Client(cluster) as client,
         ):
             result = bulk.delete_jobs(api, [*run_uids, "unknown"], executor=client.get_executor())
-    assert result.deleted == list(run_uids)
-    assert isinstance(result["unknown"], tator.ServiceException)
-    assert 1 <= len(connections) <= 2
+            assert result.deleted == list(run_uids)
+            assert isinstance(result["unknown"], tator.ServiceException)
+            assert 1 <= len(connections) <= 2
+            # Dask keeps the result of a task as long as anyone refers to it, as an executor may
+            # that was left early.
+            executor = client.get_executor()
+            name = bulk._Run(api, run_uids, 1, executor)._name
+            kept = executor.submit(partial(bulk._delete, bulk._Portable(api), run_uids[0], name))
+            assert isinstance(kept.result(30), tator.ServiceException)
+            server.fail(503, times=3)
+            again = bulk.delete_jobs(api, run_uids[:1], executor=executor)
+    assert again.failed[run_uids[0]].status == 503
 
 
 def test_what_travels_shows_no_token(api: tator.JobApi) -> None:

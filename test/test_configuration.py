@@ -51,6 +51,8 @@ def test_a_host_is_brought_into_one_form(given: str | None, kept: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
+        "http://[::1]x",
+        "http://[::1",
         "",
         "tator.example",
         "ftp://tator.example",
@@ -193,6 +195,8 @@ def test_the_environments_token_goes_only_with_the_environments_host(
     configuration.host = "https://other.example"
     assert configuration.auth_settings() == {}
     assert Configuration(HOST).auth_settings() == {}
+    monkeypatch.delenv("TATOR_HOST")
+    assert Configuration().auth_settings() == {}
 
 
 def test_the_environments_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +287,8 @@ def test_the_default_is_isolated() -> None:
     assert Configuration().api_key == {}
     Configuration.set_default(None)
     assert Configuration.get_default_copy().host == "/"
+    with pytest.raises(tator.ApiTypeError, match="must be a Configuration"):
+        Configuration.set_default("https://tator.example")  # type: ignore[arg-type]  # it is refused
 
 
 def test_the_hook_is_called_once_before_each_request(local_tator: LocalTator) -> None:
@@ -325,6 +331,7 @@ def test_debug_adds_one_handler_to_one_logger(tator_logger: logging.Logger, tmp_
     """However often debug is set, one handler is there; other loggers are left alone."""
     before = list(logging.getLogger().handlers), list(logging.getLogger("urllib3").handlers)
     at_first = len(tator_logger.handlers)
+    tator_logger.setLevel(logging.ERROR)
     file = tmp_path / "tator.log"
     for _ in range(3):
         configuration = Configuration(HOST, debug=True, logger_file=file, logger_format="%(msg)s")
@@ -332,8 +339,10 @@ def test_debug_adds_one_handler_to_one_logger(tator_logger: logging.Logger, tmp_
     assert len(tator_logger.handlers) == at_first + 1
     tator_logger.debug("words")
     assert file.read_text() == "words\n"
+    assert tator_logger.level == logging.DEBUG
     configuration.debug = False
     assert len(tator_logger.handlers) == at_first
+    assert tator_logger.level == logging.ERROR
     after = list(logging.getLogger().handlers), list(logging.getLogger("urllib3").handlers)
     assert after == before
 
@@ -346,3 +355,9 @@ def test_a_log_that_can_not_be_written_is_refused(
         Configuration(HOST, debug=True, logger_file=tmp_path)
     with pytest.raises(tator.ApiValueError, match="logger_file or logger_format"):
         Configuration(HOST, debug=True, logger_format="no field")
+    before = list(tator_logger.handlers), tator_logger.level
+    configuration = Configuration(HOST, logger_file=tmp_path)
+    with pytest.raises(tator.ApiValueError, match="logger_file or logger_format"):
+        configuration.debug = True
+    assert not configuration.debug
+    assert (list(tator_logger.handlers), tator_logger.level) == before

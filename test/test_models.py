@@ -81,6 +81,25 @@ def test_a_notebook_shows_it_escaped() -> None:
     assert "InlineResponse2044" in shown
 
 
+class Batch(Model):
+    """A model that holds others."""
+
+    first = Field(Run)
+    runs = Field(list[Run])
+    by_name = Field(dict[str, Run])
+
+
+def test_models_within_become_dictionaries_too() -> None:
+    """`to_dict` goes all the way down, and types are named as the generated clients name them."""
+    run = Run()
+    run.run_uid = "x"
+    batch = Batch()
+    batch.first, batch.runs, batch.by_name = run, [run], {"a": run}
+    plain = {"run_uid": "x", "started": None}
+    assert batch.to_dict() == {"first": plain, "runs": [plain], "by_name": {"a": plain}}
+    assert Batch.swagger_types == {"first": "Run", "runs": "list[Run]", "by_name": "dict(str, Run)"}
+
+
 def test_a_field_may_have_another_name_in_json() -> None:
     """The attribute's name and the JSON's can differ, and subclasses add fields."""
     assert Run.attribute_map == {"run_uid": "uid", "started": "started"}

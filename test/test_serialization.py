@@ -98,7 +98,9 @@ def test_json_text_may_begin_with_a_byte_order_mark() -> None:
     assert from_json(b'{"a": "\xc3\xa4"}') == from_json('{"a": "ä"}') == {"a": "ä"}
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", b'{"a": "\xff"}', b"[" * 200_000, b"1" * 5000])
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b'{"a": "\xff"}', b"[" * 200_000, b"1" * 5000, b"NaN"]
+)
 def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
     """Whatever the bytes, the failure is a ValueError."""
     with pytest.raises(ValueError, match=r"."):

@@ -147,13 +147,18 @@ def test_an_unknown_permission_is_refused(local_tator: LocalTator) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/rest/Job/", "/rest/Job/x/", "/rest/Job/x%2Fy", "/rest/rest/Job/x", "/", "/rest/Jobs"]
+    "path",
+    [
+        *("/rest/Job/", "/rest/Job/x/", "/rest/Job/x%2Fy", "/rest/rest/Job/x", "/", "/rest/Jobs"),
+        "//rest/Job/x",
+    ],
 )
 def test_other_paths_are_a_page_with_404(local_tator: LocalTator, path: str) -> None:
     """Outside the API there is a page that says "Not Found"."""
     status, kind, body = send(local_tator, path)
     assert (status, kind.partition(";")[0]) == (404, "text/html")
     assert "Not Found" in body
+    assert local_tator.requests[0].path == path
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "OPTIONS"])
@@ -292,6 +297,13 @@ def test_failures_come_in_the_servers_shapes(local_tator: LocalTator, status: in
             assert "<title>" in body
     assert local_tator.jobs[uid] == "running"
     assert send(local_tator, f"/rest/Job/{uid}")[0] == 200
+
+
+@pytest.mark.parametrize("status", [0, 100, 1000])
+def test_a_status_that_no_answer_has_is_refused(local_tator: LocalTator, status: int) -> None:
+    """A client would wait for another answer after a 1xx."""
+    with pytest.raises(ValueError, match="from 200 to 999"):
+        local_tator.fail(status)
 
 
 def test_a_failure_may_come_after_the_work(local_tator: LocalTator) -> None:
@@ -535,6 +547,23 @@ def test_its_command_says_which_port_is_taken(
     assert f"port {port} can't be used: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--port", "99999", "port 99999 can't be used"),
+        ("--jobs", "-1", "must be a whole number"),
+        ("--token", "a b", "must be printable ASCII"),
+    ],
+)
+def test_its_command_says_which_option_is_wrong(
+    option: str, value: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A value that no server can have is named, without a traceback."""
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main([option, value])
+    assert words in capsys.readouterr().err
+
+
 def test_its_command_ends_with_a_signal(capsys: pytest.CaptureFixture[str]) -> None:
     """The command serves until a signal comes, and puts the handlers back."""
     before = signal.getsignal(signal.SIGTERM)
@@ -552,7 +581,7 @@ def test_its_command_ends_with_a_signal(capsys: pytest.CaptureFixture[str]) -> N
 
     user = threading.Thread(target=use_and_stop)
     user.start()
-    __main__.main(["--jobs", "1"])
+    __main__.main(["--jobs", "1", "--token", "mine"])
     user.join()
     assert signal.getsignal(signal.SIGTERM) is before
     assert capsys.readouterr().err == "DELETE /rest/Job/x 403\n"

@@ -11,16 +11,34 @@ from tator.models import InlineResponse2044, InlineResponse2045
 from tator.serialization import is_uuid
 
 if TYPE_CHECKING:
+    from typing import TypeAlias, TypeVar
     from uuid import UUID
 
     from typing_extensions import Required, Unpack
-    from urllib3 import BaseHTTPResponse
+    from urllib3 import HTTPResponse
 
     from tator.async_result import AsyncResult
 
-    class _Options(TypedDict, total=False):
+    T = TypeVar("T")
+    # What the two forms give for options that are variables.
+    _Either: TypeAlias = T | AsyncResult[T] | HTTPResponse | AsyncResult[HTTPResponse]
+    _EitherInfo: TypeAlias = (
+        _Either[T]
+        | HttpInfo[T]
+        | AsyncResult[HttpInfo[T]]
+        | HttpInfo[HTTPResponse]
+        | AsyncResult[HttpInfo[HTTPResponse]]
+    )
+
+    class _Variable(TypedDict, total=False):
+        async_req: bool | None
+        _preload_content: bool
         _request_timeout: Timeout
         _return_http_data_only: bool | None
+
+    class _Options(TypedDict, total=False):
+        _request_timeout: Timeout
+        _return_http_data_only: Literal[False] | None
 
     class _Plain(_Options, total=False):
         async_req: Literal[False] | None
@@ -69,12 +87,17 @@ class JobApi:
     ) -> AsyncResult[InlineResponse2044]: ...
 
     @overload
-    def delete_job(self, run_uid: str | UUID, **options: Unpack[_Raw]) -> BaseHTTPResponse: ...
+    def delete_job(self, run_uid: str | UUID, **options: Unpack[_Raw]) -> HTTPResponse: ...
 
     @overload
     def delete_job(
         self, run_uid: str | UUID, **options: Unpack[_RawLater]
-    ) -> AsyncResult[BaseHTTPResponse]: ...
+    ) -> AsyncResult[HTTPResponse]: ...
+
+    @overload
+    def delete_job(
+        self, run_uid: str | UUID, **options: Unpack[_Variable]
+    ) -> _Either[InlineResponse2044]: ...
 
     def delete_job(
         self,
@@ -125,12 +148,17 @@ class JobApi:
     @overload
     def delete_job_with_http_info(
         self, run_uid: str | UUID, **options: Unpack[_Raw]
-    ) -> HttpInfo[BaseHTTPResponse]: ...
+    ) -> HttpInfo[HTTPResponse]: ...
 
     @overload
     def delete_job_with_http_info(
         self, run_uid: str | UUID, **options: Unpack[_RawLater]
-    ) -> AsyncResult[HttpInfo[BaseHTTPResponse]]: ...
+    ) -> AsyncResult[HttpInfo[HTTPResponse]]: ...
+
+    @overload
+    def delete_job_with_http_info(
+        self, run_uid: str | UUID, **options: Unpack[_Variable]
+    ) -> _EitherInfo[InlineResponse2044]: ...
 
     def delete_job_with_http_info(
         self,
@@ -165,14 +193,17 @@ class JobApi:
     ) -> AsyncResult[InlineResponse2045]: ...
 
     @overload
-    def delete_job_group(
-        self, group_id: str | UUID, **options: Unpack[_Raw]
-    ) -> BaseHTTPResponse: ...
+    def delete_job_group(self, group_id: str | UUID, **options: Unpack[_Raw]) -> HTTPResponse: ...
 
     @overload
     def delete_job_group(
         self, group_id: str | UUID, **options: Unpack[_RawLater]
-    ) -> AsyncResult[BaseHTTPResponse]: ...
+    ) -> AsyncResult[HTTPResponse]: ...
+
+    @overload
+    def delete_job_group(
+        self, group_id: str | UUID, **options: Unpack[_Variable]
+    ) -> _Either[InlineResponse2045]: ...
 
     def delete_job_group(
         self,
@@ -225,12 +256,17 @@ class JobApi:
     @overload
     def delete_job_group_with_http_info(
         self, group_id: str | UUID, **options: Unpack[_Raw]
-    ) -> HttpInfo[BaseHTTPResponse]: ...
+    ) -> HttpInfo[HTTPResponse]: ...
 
     @overload
     def delete_job_group_with_http_info(
         self, group_id: str | UUID, **options: Unpack[_RawLater]
-    ) -> AsyncResult[HttpInfo[BaseHTTPResponse]]: ...
+    ) -> AsyncResult[HttpInfo[HTTPResponse]]: ...
+
+    @overload
+    def delete_job_group_with_http_info(
+        self, group_id: str | UUID, **options: Unpack[_Variable]
+    ) -> _EitherInfo[InlineResponse2045]: ...
 
     def delete_job_group_with_http_info(
         self,

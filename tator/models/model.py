@@ -51,12 +51,12 @@ class Model:
     def __init_subclass__(cls) -> None:
         declared = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
         cls.fields = {**cls.fields, **declared}
-        cls.swagger_types = {name: field.kind.__name__ for name, field in cls.fields.items()}
+        cls.swagger_types = {name: _name_of(field.kind) for name, field in cls.fields.items()}
         cls.attribute_map = {name: field.json_name for name, field in cls.fields.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """The values by attribute name."""
-        return {name: getattr(self, name) for name in self.fields}
+        """The values by attribute name; models within are dictionaries too."""
+        return {name: _plain(getattr(self, name)) for name in self.fields}
 
     def to_str(self) -> str:
         """The values as `pprint` shows a dictionary."""
@@ -78,3 +78,21 @@ class Model:
         from tator.notebook import html_table
 
         return html_table(type(self).__name__, self.to_dict().items())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value.to_dict()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _name_of(kind: Any) -> str:
+    """A type's name as the generated clients write it: `list[Job]`, `dict(str, int)`."""
+    inner = ", ".join(map(_name_of, getattr(kind, "__args__", ())))
+    if not inner:
+        return str(kind.__name__)
+    return f"dict({inner})" if kind.__origin__ is dict else f"{kind.__name__}[{inner}]"

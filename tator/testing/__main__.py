@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import signal
 import sys
@@ -16,14 +17,14 @@ from tator.testing.server import LocalTator, Request
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until Ctrl-C, and show each request as it is answered."""
     parser = argparse.ArgumentParser(prog="python -m tator.testing", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=5, help="how many jobs to launch (5)")
+    parser.add_argument("--jobs", type=_count, default=5, help="how many jobs to launch (5)")
     parser.add_argument("--port", type=int, default=0, help="the port (a free one)")
-    parser.add_argument("--token", help="the token (a new random one)")
+    parser.add_argument("--token", type=_token, help="the token (a new random one)")
     options = parser.parse_args(arguments)
 
     try:
         server = LocalTator(options.token, port=options.port)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         parser.error(f"port {options.port} can't be used: {error}")
     stopped = threading.Event()
 
@@ -42,6 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(text)
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text):
+        raise argparse.ArgumentTypeError("must be printable ASCII without spaces")
+    return text
 
 
 def _log(request: Request) -> None:

@@ -92,6 +92,7 @@ class LocalTator:
 
     Raises:
         OSError: The port is taken.
+        ValueError: There is no such port.
     """
 
     def __init__(
@@ -100,6 +101,8 @@ class LocalTator:
         ssl_context: ssl.SSLContext | None = None,
         port: int = 0,
     ) -> None:
+        if not 0 <= port <= 65535:
+            raise ValueError("a port is from 0 to 65535")
         self.token = token or secrets.token_hex(20)
         self._ssl_context = ssl_context
         self._permissions = {self.token: "full_control"}
@@ -235,7 +238,12 @@ class LocalTator:
             times: How many requests fail.
             headers: Headers of the answer, such as `Retry-After` or `Location`.
             after_applying: Whether the work is done nevertheless.
+
+        Raises:
+            ValueError: No answer can have this status.
         """
+        if not 200 <= status <= 999:
+            raise ValueError("status must be from 200 to 999")
         answer = _error(status, headers)
         self._plan(times, _Fault(lambda _: answer, after_applying))
 
@@ -337,7 +345,7 @@ class LocalTator:
             given = fault.spoil(answer)
             status = given.status if given else 0
             headers = {name.lower(): value for name, value in handler.headers.items()}
-            request = Request(handler.command, handler.path, headers, body, status)
+            request = Request(handler.command, handler.target, headers, body, status)
             self._requests.append(request)
             release, delay = self._release, self._delay
         if self.on_request is not None:
@@ -349,10 +357,10 @@ class LocalTator:
 
     def _right_answer(self, handler: _Handler) -> tuple[_Answer, tuple[str, ...]]:
         """What a real server would answer, and the jobs that it cancels for it."""
-        method, path = handler.command, handler.path.partition("?")[0]
+        method, path = handler.command, handler.target.partition("?")[0]
         if (handler.headers["Host"] or "").partition(":")[0] not in ("127.0.0.1", "localhost"):
             return _page(400, "Bad Request"), ()
-        if len(handler.path) > _LONGEST_PATH:
+        if len(handler.target) > _LONGEST_PATH:
             return _page(414, "Request-URI Too Large"), ()
         route = self._routes.get((method, path))
         endpoint = re.fullmatch(r"/rest/(Job|JobGroup)/([^/]+)", unquote(path))
@@ -404,6 +412,11 @@ class _Handler(BaseHTTPRequestHandler):
     def __init__(self, connection: socket.socket, tator: LocalTator) -> None:
         self._tator = tator
         super().__init__(connection, None, None)  # type: ignore[arg-type]  # neither is used here
+
+    @property
+    def target(self) -> str:
+        """The path and the query as they were sent; `path` has lost a leading slash of two."""
+        return self.requestline.split()[1]
 
     def _respond(self) -> None:
         length = self.headers.get("Content-Length", "0")

@@ -13,7 +13,7 @@ from tator.async_result import AsyncResult
 from tator.bulk import BulkResult
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from urllib3 import HTTPResponse
 
 api = tator.get_api("https://tator.example.org", "token")
 
@@ -23,21 +23,32 @@ assert_type(api.delete_job("uid").message, "str | None")
 assert_type(api.delete_job_group("uid"), tator.InlineResponse2045)
 assert_type(api.delete_job("uid", async_req=True), AsyncResult[tator.InlineResponse2044])
 assert_type(api.delete_job("uid", async_req=True).get(5), tator.InlineResponse2044)
-assert_type(api.delete_job("uid", _preload_content=False), "BaseHTTPResponse")
+assert_type(api.delete_job("uid", _preload_content=False), "HTTPResponse")
 assert_type(
     api.delete_job_group("uid", async_req=True, _preload_content=False),
-    "AsyncResult[BaseHTTPResponse]",
+    "AsyncResult[HTTPResponse]",
 )
 assert_type(api.delete_job_with_http_info("uid"), HttpInfo[tator.InlineResponse2044])
 assert_type(api.delete_job_with_http_info("uid").data, tator.InlineResponse2044)
 assert_type(api.delete_job_group_with_http_info("uid").status, int)
-assert_type(
-    api.delete_job_with_http_info("uid", _preload_content=False), "HttpInfo[BaseHTTPResponse]"
-)
+assert_type(api.delete_job_with_http_info("uid", _preload_content=False), "HttpInfo[HTTPResponse]")
 assert_type(
     api.delete_job_with_http_info("uid", async_req=True),
     AsyncResult[HttpInfo[tator.InlineResponse2044]],
 )
+
+
+def wrapped(later: bool, whole: bool) -> None:
+    given = api.delete_job("uid", async_req=later, _preload_content=whole)
+    if isinstance(given, tator.InlineResponse2044):
+        assert_type(given.message, "str | None")
+    elif isinstance(given, AsyncResult):
+        assert_type(given.ready(), bool)
+    else:
+        assert_type(given.status, int)
+    data = api.delete_job_group_with_http_info("uid", _return_http_data_only=True)
+    if isinstance(data, tator.InlineResponse2045):
+        assert_type(data.message, "str | None")
 
 
 async def cancel() -> None:
