@@ -129,7 +129,7 @@ class Configuration:
         api_key: Keys by header name: `{"Authorization": key}`. Where there is none,
             `TATOR_TOKEN` is used as `Token <value>`, but only with a host from `TATOR_HOST`.
         api_key_prefix: What stands before a key, by header name: `{"Authorization": "Token"}`.
-        refresh_api_key_hook: Called with the configuration before each request.
+        refresh_api_key_hook: Called with the configuration once before each call.
         verify_ssl: Whether to check the server's certificate. Default: `True`.
         ssl_ca_cert: A PEM file of trusted authorities. Default: certifi's bundle.
         cert_file: A PEM file with the client's certificate.
