@@ -85,8 +85,6 @@ _MODULES = (
 _MODULE_OF = {
     "ApiClient": "api_client",
     "Configuration": "configuration",
-    "InlineResponse2044": "models",
-    "InlineResponse2045": "models",
     "JobApi": "api",
     "get_api": "api.job_api",
 }
@@ -100,7 +98,8 @@ if not TYPE_CHECKING:
             return import_module(f"tator.{name}")
         if name not in __all__:
             raise AttributeError(f"module 'tator' has no attribute {name!r}")
-        value = getattr(import_module(f"tator.{_MODULE_OF.get(name, 'exceptions')}"), name)
+        family = "exceptions" if name.endswith(("Error", "Exception")) else "models"
+        value = getattr(import_module(f"tator.{_MODULE_OF.get(name, family)}"), name)
         globals()[name] = value
         return value
 

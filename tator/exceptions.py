@@ -98,7 +98,7 @@ class ApiException(Exception):
         if self.method and self.url:
             tries = f", {self.attempts} attempts" if self.attempts > 1 else ""
             parts.append(f"({self.method} {_one_line(self.url)}{tries})")
-        advice = ["The server may have carried it out all the same."] if self.maybe_applied else []
+        advice = ["Whether the server carried it out is not known."] if self.maybe_applied else []
         if self.hint:
             advice.append(_one_line(self.hint))
         error = " ".join(parts)

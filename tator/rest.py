@@ -70,6 +70,7 @@ _LONGEST_RETRY_AFTER = 30.0  # seconds
 _LONGEST_BACKOFF = 8.0  # seconds
 _RETRIED_STATUSES = frozenset({429, 502, 503})
 _NOT_IDEMPOTENT = frozenset({"POST", "PATCH"})
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})  # there is nothing that they could have done
 _MOST_HOSTS = 8
 _HAS_SYSTEM_PROXIES = sys.platform in ("darwin", "win32")
 _BUDGET, _COST_OF_RETRY = 100, 10
@@ -205,7 +206,8 @@ class RESTClientObject:
             limits = Limits(started, timeout, ends)
             outcome = _attempt(route, method, url, headers, body, limits, preload)
             outcome.attempts = attempts
-            outcome.maybe_applied = maybe_applied = maybe_applied or outcome.maybe_applied
+            maybe_applied = maybe_applied or (outcome.maybe_applied and method not in _READING)
+            outcome.maybe_applied = maybe_applied
             if _logger.isEnabledFor(logging.DEBUG):
                 came = outcome.status or type(outcome).__name__
                 seconds = time.monotonic() - started

@@ -159,6 +159,8 @@ def test_each_module_has_its_tests() -> None:
     names = {path.stem for _, path in modules()} | {path.stem for path in PACKAGE.iterdir()}
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "test").glob("test_*.py")}
     assert tested <= names | TESTS_OF_THE_WHOLE
+    for part, path in modules():
+        assert part == "_version" or {part, path.stem} & tested, f"{path.name} has no tests"
 
 
 def test_every_public_thing_is_documented() -> None:

@@ -767,7 +767,7 @@ def test_the_errors_sentences_end_once() -> None:
     error = tator.ServiceException(500, "Error", hint="Look.", maybe_applied=True)
     with pytest.raises(tator.ApiException) as caught:
         bulk.BulkResult({"a": error}).raise_for_failures()
-    assert str(caught.value).startswith("Not all jobs were cancelled: 0 cancelled, 1 failed. The ")
+    assert str(caught.value).startswith("Not all jobs were cancelled: 0 cancelled, 1 failed. ")
     assert ".." not in str(caught.value)
 
 

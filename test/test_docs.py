@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import tator
 from tator.testing import LocalTator
 
 ROOT = Path(__file__).parent.parent
@@ -86,6 +87,16 @@ def test_the_anchors_of_the_reference_page_are_there() -> None:
     """What the page that this was asked for with links to can be reached in the README."""
     wanted = {"documentation-for-api-endpoints", "documentation-for-models", "TokenAuth"}
     assert wanted <= slugs(ROOT / "README.md")
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """The API reference has each class and function, and the README each operation."""
+    reference = "".join(page.read_text("utf-8") for page in (ROOT / "docs/reference").glob("*.md"))
+    for name in {*tator.__all__, *tator.bulk.__all__} - {"__version__"}:
+        assert re.search(rf"\b{name}$", reference, re.MULTILINE), name
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in vars(tator.JobApi):
+        assert name.startswith("_") or name.endswith("_info") or f"`JobApi.{name}`" in readme, name
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
