@@ -45,6 +45,7 @@ class Limits:
         self.until = ends  # when the phase that it is in ends
         self.each = self.silence  # seconds that one operation of the phase may block
         self.allowance: int | None = _LARGEST_ANSWER  # bytes that may still arrive
+        self.connection: Any = None  # that is lent to the try
         self.connected = False  # a new connection was made
         self.sent = False  # the request may have left
         self.received = False  # something came back

@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -35,13 +36,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import (
     EmptyPoolError,
-    FullPoolError,
     IncompleteRead,
     InsecureRequestWarning,
     NewConnectionError,
 )
 from urllib3.exceptions import SSLError as PoolSSLError
 from urllib3.exceptions import TimeoutError as PoolTimeoutError
+from urllib3.util.connection import is_connection_dropped
 from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.ssl_match_hostname import CertificateError
@@ -72,6 +73,7 @@ _RETRIED_STATUSES = frozenset({429, 502, 503})
 _NOT_IDEMPOTENT = frozenset({"POST", "PATCH"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})  # there is nothing that they could have done
 _MOST_HOSTS = 8
+_LONGEST_WAIT = 0.1  # seconds, of one piece of a wait for a connection
 _HAS_SYSTEM_PROXIES = sys.platform in ("darwin", "win32")
 _BUDGET, _COST_OF_RETRY = 100, 10
 _SHORTEST_SECRET = 4  # characters; replacing shorter ones would garble the text
@@ -229,7 +231,7 @@ class RESTClientObject:
         with _preparing:
             routes, self._routes = self._routes, {}
         for route in routes.values():
-            _close_idle(route.pool)
+            route.pool.close_idle()
 
     def _pause_before_retry(
         self,
@@ -273,8 +275,6 @@ class RESTClientObject:
         proxy = _proxy_for(settings, scheme, host, port)
         options: dict[str, Any] = {
             "maxsize": settings.connection_pool_maxsize,
-            # Without it, urllib3 opens and throws away connections beyond `maxsize`.
-            "block": True,
             "timeout": None,
         }
         if scheme == "https" or not _is_loopback(host):
@@ -293,7 +293,7 @@ class RESTClientObject:
             pool = _POOLS[scheme](host, port, **options)
         exposed = scheme == "http" and not _is_loopback(host)
         while len(self._routes) >= _MOST_HOSTS:
-            _close_idle(self._routes.pop(next(iter(self._routes))).pool)
+            self._routes.pop(next(iter(self._routes))).pool.close_idle()
         route = _Route(pool, len(origin), proxy or None, scheme, exposed)
         self._routes[origin] = route
         return route
@@ -324,7 +324,7 @@ class RESTClientObject:
 class _Route(NamedTuple):
     """The way to one origin."""
 
-    pool: HTTPConnectionPool
+    pool: _Pool
     origin_length: int
     proxy: str | None
     scheme: str
@@ -408,14 +408,57 @@ class _LimitedTls(_Limited, HTTPSConnection):  # pyright: ignore[reportIncompati
 
 
 class _Pool(HTTPConnectionPool):
+    """The connections to one host, lent to one call at a time, the last one back first.
+
+    urllib3 keeps them in a queue.LifoQueue, whose lock an interrupt can leave locked for ever, and
+    counts places, which an interrupt can lose. Here what is lent is known by weak references: a
+    connection that a call lost sight of is no longer there, and so is no longer lent.
+    """
+
     _ours: Any = _Limited
     _theirs: Any = HTTPConnection
+
+    def __init__(self, host: str, port: int | None = None, *, maxsize: int, **options: Any) -> None:
+        super().__init__(host, port, **options)
+        self._most = maxsize
+        self._idle: list[Any] = []
+        self._lent: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._lending = threading.RLock()  # R: a signal handler may call meanwhile
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        weakref.finalize(self, _close_all, self._idle)
 
     @property
     def ConnectionCls(self) -> Any:  # type: ignore[override]  # read-only on purpose
         # A recorder such as VCR.py puts its own class on urllib3's pools: let it.
         patched = super().ConnectionCls
         return self._ours if patched is self._theirs else patched
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        ends = earlier(None, time.monotonic(), timeout)
+        while (conn := self._lend()) is None:
+            # In pieces: the news may have gone to a call that was interrupted.
+            wait = _LONGEST_WAIT if ends is None else min(_LONGEST_WAIT, ends - time.monotonic())
+            if wait <= 0:
+                raise EmptyPoolError(self, "all connections are lent")
+            with suppress(queue.Empty):
+                self._news.get(timeout=wait)
+        current.limits.connection = conn
+        return conn
+
+    def _lend(self) -> Any:
+        """A connection, or None while as many are lent as there may be."""
+        with self._lending:
+            if not self._idle and len(self._lent) >= self._most:
+                return None
+            conn = self._idle.pop() if self._idle else self._new_conn()
+            # Left idle by a recorder that is gone, or not yet there, or closed by the server.
+            if not isinstance(conn, self.ConnectionCls):
+                conn.close()
+                conn = self._new_conn()
+            elif is_connection_dropped(conn):
+                conn.close()
+            self._lent.add(conn)
+        return conn
 
     def _validate_conn(self, conn: Any) -> None:
         # Connecting here, before the request, tells "not reached" from "answer lost"; urllib3
@@ -426,12 +469,51 @@ class _Pool(HTTPConnectionPool):
         current.limits.sent = True
 
     def _put_conn(self, conn: Any) -> None:
+        if conn is None or conn not in self._lent:
+            return  # urllib3 has closed it, and _attempt() takes it back; or it is back already
+        limits = getattr(current, "limits", None)
+        if limits is not None and limits.connection is conn:
+            limits.connection = None
         answer = getattr(conn, "answer", None)
-        if answer is not None and not answer.isclosed():
-            conn.close()  # a raw response was released before its end
-        # An interrupt while a call waits for a connection has urllib3 put back one too many.
-        with suppress(FullPoolError):
-            super()._put_conn(conn)
+        # A raw response was released before its end; or more came than was asked for.
+        if (answer is not None and not answer.isclosed()) or _has_strays(conn):
+            conn.close()
+        with self._lending:
+            self._lent.discard(conn)
+            self._idle.append(conn)
+        self._tell()
+
+    def give_up(self, conn: Any) -> None:
+        """Close a lent connection on which something may still come."""
+        answer = getattr(conn, "answer", None)
+        if answer is not None:
+            answer.close()
+        conn.close()
+        with self._lending:
+            self._lent.discard(conn)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._news.qsize() < self._most:  # nobody may be waiting
+            self._news.put(None)
+
+    def close_idle(self) -> None:
+        """Close what no call is using; `close()` would leave calls that wait waiting for ever."""
+        _close_all(self._idle)
+
+
+def _has_strays(connection: Any) -> bool:
+    """Whether TLS holds bytes back, which urllib3's own look at the socket would not find."""
+    sock = getattr(connection, "sock", None)
+    if isinstance(sock, SSLTransport):
+        return bool(sock.sslobj.pending() or sock.incoming.pending)
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
+def _close_all(connections: list[Any]) -> None:
+    with suppress(IndexError):
+        while True:
+            connections.pop().close()
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):  # type: ignore[override]  # as above
@@ -454,7 +536,6 @@ def _attempt(
     """One try: an answer, or the error that stands for its failure."""
     outer = getattr(current, "limits", None)  # a signal handler may call while a call is on
     current.limits = limits
-    response = None
     try:
         forwarded = route.proxy and route.scheme == "http"
         response = route.pool.urlopen(
@@ -476,15 +557,13 @@ def _attempt(
             limits.allowance = None
             return RESTResponse(response, b"")
         return RESTResponse(response, _read(response))
-    except Exception as error:
-        if response is not None:
-            _discard(response)
-        return _translated(error, limits, route)
-    except BaseException as interrupt:
-        if response is not None:
-            _discard(response)
+    except BaseException as error:
+        if limits.connection is not None:
+            route.pool.give_up(limits.connection)
+        if isinstance(error, Exception):
+            return _translated(error, limits, route)
         # The frames below hold the headers as they are sent.
-        raise interrupt.with_traceback(None)  # noqa: B904  # it is the same exception
+        raise error.with_traceback(None)  # noqa: B904  # it is the same exception
     finally:
         current.limits = outer
 
@@ -506,25 +585,6 @@ def _read(response: urllib3.BaseHTTPResponse) -> bytes:
 def _release(response: urllib3.BaseHTTPResponse) -> None:
     # The answers of VCR.py before 9.4, the last for Python 3.10, can't be released.
     getattr(response, "release_conn", lambda: None)()
-
-
-def _close_idle(pool: HTTPConnectionPool) -> None:
-    """Close what no call is using; `pool.close()` would leave calls that wait for a connection
-    waiting for ever."""
-    connections = cast("queue.LifoQueue[Any]", pool.pool)
-    idle = []
-    with suppress(queue.Empty):
-        while True:
-            idle.append(connections.get(block=False))
-    for connection in idle:
-        if connection is not None:
-            connection.close()
-        connections.put(None)  # stands for one to be opened
-
-
-def _discard(response: urllib3.BaseHTTPResponse) -> None:
-    response.close()
-    _release(response)
 
 
 def _translated(error: Exception, limits: Limits, route: _Route) -> ApiException:
@@ -551,7 +611,7 @@ def _translated(error: Exception, limits: Limits, route: _Route) -> ApiException
         reason = f"No trusted TLS connection: {_words(root)}"
         hint = _tls_hint(root)
         limits.retry = isinstance(root, _LOST)
-        if "ALERT" in str(getattr(root, "reason", "")) and not limits.received:
+        if _REFUSED_CERTIFICATE.search(str(getattr(root, "reason", ""))) and not limits.received:
             # Over TLS 1.3 a server refuses a client's certificate only after the handshake.
             sent = sent and not limits.connected
     elif not sent:
@@ -603,6 +663,7 @@ def _redact(error: ApiException, secrets: Iterable[str]) -> None:
             error.__cause__ = None
 
 
+_REFUSED_CERTIFICATE = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 _LOST = (
     ssl.SSLEOFError,
     ssl.SSLZeroReturnError,
@@ -713,7 +774,7 @@ def _proxied_pool(
     host: str,
     port: int | None,
     options: dict[str, Any],
-) -> HTTPConnectionPool:
+) -> _Pool:
     _, authorization = _proxy_credentials(proxy)
     manager = urllib3.ProxyManager(
         re.sub(r"//.*@", "//", proxy),
@@ -722,7 +783,7 @@ def _proxied_pool(
         **options,
     )
     manager.pool_classes_by_scheme = _POOLS
-    return manager.connection_from_host(host, port, scheme)
+    return cast(_Pool, manager.connection_from_host(host, port, scheme))
 
 
 def _proxy_credentials(proxy: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import inspect
 import socket
@@ -156,23 +157,29 @@ def test_a_407_on_connect_is_not_worth_another_try() -> None:
         assert given.retry is retried
 
 
-def alert() -> ssl.SSLError:
-    error = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] text")
-    error.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+def alert(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, f"[SSL: {reason}] text")
+    error.reason = reason
     return error
 
 
 @pytest.mark.parametrize(
-    ("connected", "received", "maybe_applied"),
-    [(True, False, False), (True, True, True), (False, False, True)],
+    ("reason", "connected", "received", "maybe_applied"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", True, False, False),
+        ("TLSV1_ALERT_UNKNOWN_CA", True, False, False),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", True, True, True),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", False, False, True),
+        ("SSLV3_ALERT_BAD_RECORD_MAC", True, False, True),
+    ],
 )
-def test_an_alert_before_any_answer_on_a_new_connection_is_a_refused_certificate(
-    connected: bool, received: bool, maybe_applied: bool
+def test_an_alert_about_the_certificate_of_a_new_connection_comes_before_any_work(
+    reason: str, connected: bool, received: bool, maybe_applied: bool
 ) -> None:
-    """Over TLS 1.3 it comes after the request has left; on a used connection it may be late."""
+    """Over TLS 1.3 it comes after the request has left; others may come after the work."""
     given = limits(sent=True)
     given.connected, given.received = connected, received
-    translated = rest._translated(alert(), given, route())
+    translated = rest._translated(alert(reason), given, route())
     assert type(translated) is ApiTlsError
     assert translated.maybe_applied is maybe_applied
     assert "cert_file" in str(translated)
@@ -276,6 +283,29 @@ def test_a_recorders_connection_class_is_used() -> None:
     finally:
         urllib3.HTTPConnectionPool.ConnectionCls = original
     assert Recorder.paths == [f"/rest/Job/{UID}"]
+
+
+def test_a_connection_that_is_given_back_twice_is_there_once() -> None:
+    """Two calls would share it otherwise, and could read each other's answers."""
+    with Peer(answering(answer())) as peer:
+        api = make_api(peer.host)
+        raw = api.delete_job(UID, _preload_content=False)
+        connection = raw._connection  # type: ignore[attr-defined]  # of urllib3's own
+        raw.read()
+        raw.release_conn()
+        pool = api.api_client.rest_client._route(f"{peer.host}/").pool
+        pool._put_conn(connection)
+    assert pool._idle == [connection]
+
+
+def test_a_connection_that_is_lost_sight_of_is_not_lent_for_ever() -> None:
+    """It takes no place in the pool once nobody has it."""
+    pool = rest._Pool("tator.test", maxsize=1)
+    held = pool._lend()
+    assert pool._lend() is None
+    del held
+    gc.collect()
+    assert pool._lend() is not None
 
 
 def test_a_warning_made_an_error_is_raised_once() -> None:

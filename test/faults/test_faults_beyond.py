@@ -255,6 +255,23 @@ def test_a_second_answer_is_never_taken_for_the_next() -> None:
             assert api.delete_job(UID).message == "Done."
 
 
+@pytest.mark.parametrize("way", ["direct", "proxied"])
+def test_a_second_answer_that_tls_holds_back_is_not_taken_for_the_next(
+    way: str, tls: Tls, tls_proxy: Proxy
+) -> None:
+    """One that came in the same record is seen neither at the socket nor in what was read."""
+    head = len(http(200, b"")) + len("8192") - len("0")
+    body = b'{"message": "Done."}'.ljust(8192 - head)
+    answer = http(200, body)
+    assert len(answer) == 8192  # what is read at once
+    stray = http(200, b'{"message": "Stray."}')
+    with Peer(answering(answer + stray, http(403), keep=True), tls.server()) as peer:
+        proxy = f"https://{tls_proxy.authority}" if way == "proxied" else ""
+        api = make_api(peer.host, ssl_ca_cert=tls.ca_file, proxy=proxy)
+        assert api.delete_job(UID).message == "Done."
+        failure(ForbiddenException, api.delete_job, UID, maybe_applied=False)
+
+
 def test_close_while_calls_are_under_way_and_waiting() -> None:
     """Those under way end as they would have, and those waiting get their connection."""
     arrived, go = threading.Semaphore(0), threading.Event()

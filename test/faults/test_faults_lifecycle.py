@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import multiprocessing
 import operator
 import os
@@ -18,8 +19,11 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
+import urllib3
 from conftest import Tls
 from peers import (
     TOKEN,
@@ -244,6 +248,47 @@ def interruptible() -> Iterator[None]:
 def interrupt(connection: Connection) -> None:
     os.kill(os.getpid(), signal.SIGINT)
     connection.hang()
+
+
+# A connection that was lost sight of is left to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_row_37_an_interrupt_at_any_line() -> None:
+    """Wherever it strikes, the next call gets its own answer, and no connection stays lent."""
+    ours = f"{Path(tator.__file__).parent}{os.sep}"
+    parts = (ours, urllib3.connectionpool.__file__, urllib3.response.__file__)
+
+    def strike(at: int) -> bool:
+        """Interrupt a call at this line of it; whether it has so many."""
+        lines = itertools.count()
+
+        def trace(frame: FrameType, event: str, argument: object) -> Any:
+            if not frame.f_code.co_filename.startswith(parts):
+                return None
+            if event == "line" and next(lines) == at:
+                raise KeyboardInterrupt
+            return trace
+
+        outer = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            api.delete_job(f"struck-{at}")
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(outer)
+        return False
+
+    with Peer(echo) as peer:
+        api = make_api(peer.host, connection_pool_maxsize=2)
+        check_echoes(api, "before", 1)
+        pool = api.api_client.rest_client._route(f"{peer.host}/").pool
+        for at in itertools.count():
+            if not strike(at):
+                break
+            check_echoes(api, f"after-{at}", 1)
+            assert not pool._lent
+            assert len(set(pool._idle)) == len(pool._idle) <= 2
+    assert at > 300
 
 
 @pytest.mark.usefixtures("interruptible")
