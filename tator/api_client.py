@@ -115,7 +115,11 @@ class ApiClient:
         self._start_afresh()
 
     def close(self) -> None:
-        """Close the idle connections. The client can still be used: it opens new ones."""
+        """Close the idle connections, and end the idle threads of `async_req`.
+
+        Calls under way end as they would have. The client can still be used: it opens new ones.
+        """
+        self._workers = None
         self.rest_client.close()
 
     @property
@@ -221,9 +225,11 @@ class ApiClient:
             return self._send(call)
         from tator.async_result import AsyncResult, DaemonExecutor  # half of all programs need none
 
-        if self._workers is None:
-            self._workers = DaemonExecutor(self.configuration.connection_pool_maxsize)
-        return AsyncResult(self._workers.submit(self._send, call))
+        workers = self._workers
+        if workers is None:
+            most = self.configuration.connection_pool_maxsize
+            workers = self._workers = DaemonExecutor(most)
+        return AsyncResult(workers.submit(self._send, call))
 
     def sanitize_for_serialization(self, obj: object) -> Any:
         """A value as JSON has it: models by their JSON names, dates in ISO 8601.

@@ -101,9 +101,11 @@ class DaemonExecutor(Executor):
 
     def _start_afresh(self) -> None:
         self._tasks: _Tasks = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)
+        # One entry for each thread that waits for work. threading's semaphore is written in Python
+        # around a lock that an interrupt can leave locked.
+        self._idle: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._threads = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # R: a signal handler may call meanwhile
         weakref.finalize(self, self._tasks.put, None).atexit = False
         self._pid = os.getpid()
 
@@ -124,21 +126,27 @@ class DaemonExecutor(Executor):
         if self._pid != os.getpid():
             self._start_afresh()
         with self._lock:
-            if not self._idle.acquire(blocking=False) and self._threads < self._max_workers:
-                name = f"tator-{self._threads + 1}"
-                work = (self._tasks, self._idle)
-                thread = threading.Thread(target=_work, args=work, name=name, daemon=True)
-                try:
-                    thread.start()
-                    self._threads += 1
-                except RuntimeError as error:
-                    if not self._threads:
-                        reason = f"No thread for the call: {error}"
-                        raise ApiConnectionError(reason=reason) from None
+            try:
+                self._idle.get(block=False)
+            except queue.Empty:
+                self._start_thread()
         self._tasks.put((future, fn, args, kwargs))
 
+    def _start_thread(self) -> None:
+        if self._threads == self._max_workers:
+            return
+        name = f"tator-{self._threads + 1}"
+        work = (self._tasks, self._idle)
+        try:
+            threading.Thread(target=_work, args=work, name=name, daemon=True).start()
+            self._threads += 1
+        except RuntimeError as error:
+            if not self._threads:
+                reason = f"No thread for the call: {error}"
+                raise ApiConnectionError(reason=reason) from None
 
-def _work(tasks: _Tasks, idle: threading.Semaphore) -> None:
+
+def _work(tasks: _Tasks, idle: queue.SimpleQueue[None]) -> None:
     while (task := tasks.get()) is not None:
         future, fn, args, kwargs = task
         if future.set_running_or_notify_cancel():
@@ -151,5 +159,5 @@ def _work(tasks: _Tasks, idle: threading.Semaphore) -> None:
                 del result
         # What a caller has let go of must not live on in an idle thread.
         del task, future, fn, args, kwargs
-        idle.release()
+        idle.put(None)
     tasks.put(None)

@@ -477,11 +477,11 @@ def _check_proxy(value: object) -> str | None:
     if not url:
         return url
     scheme, _, rest = url.partition("://") if "://" in url else ("http", "", url)
-    user_info, _, authority = rest.rpartition("@")
-    _url_parts(f"{scheme}://{authority}")
+    user_info, at, address = rest.rpartition("@")
+    scheme, authority, _ = _url_parts(f"{scheme}://{address}")
     if re.search(r"[\s\x00-\x1f\x7f/?#\\]", user_info):
         raise ValueError("has user info that must be percent-encoded")
-    return _ProxyUrl(f"{scheme}://{rest}")
+    return _ProxyUrl(f"{scheme}://{user_info}{at}{authority}")
 
 
 def _url_parts(value: object) -> tuple[str, str, str]:
@@ -500,8 +500,16 @@ def _url_parts(value: object) -> tuple[str, str, str]:
     whole = re.fullmatch(r"(\[[^]]+\]|[^:]+)(:[0-9]+)?", parts.netloc)
     if not whole or not name or port == 0:
         raise ValueError("has no host name, or no valid port")
-    authority = f"[{name}]" if ":" in name else _ascii_name(name)
+    authority = _bracketed(name) if "[" in parts.netloc else _ascii_name(name)
     return parts.scheme, authority if port is None else f"{authority}:{port}", parts.path
+
+
+def _bracketed(name: str) -> str:
+    from ipaddress import IPv6Address  # seldom needed
+
+    if "%" in name:
+        raise ValueError("has a scope in its address, which no URL may have")
+    return f"[{_silent(IPv6Address, name)}]"
 
 
 def _ascii_name(name: str) -> str:

@@ -100,8 +100,10 @@ class _Stream(io.RawIOBase):
 class Response(http.client.HTTPResponse):
     """An answer whose every read keeps the limits, and whose headers are read strictly."""
 
-    _method: str | None  # http.client's own, unknown to typeshed, as is this:
+    # http.client's own, unknown to typeshed.
+    _method: str | None
     _check_close: Callable[[], bool]
+    _close_conn: Callable[[], None]
 
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(_Stream(sock, current.limits), *args, **options)  # type: ignore[arg-type]  # it has makefile()
@@ -114,49 +116,66 @@ class Response(http.client.HTTPResponse):
         """
         version, status, reason = self._read_status()
         headers = self._read_headers()
-        while status == 100:
-            version, status, reason = self._read_status()
-            headers = self._read_headers()
         self.version = 10 if version == "HTTP/1.0" else 11
         self.code = self.status = status
-        self.reason = reason.strip()
+        self.reason = reason
         self.headers = self.msg = headers
-        self.chunked = (headers["Transfer-Encoding"] or "").lower() == "chunked"
+        encoding = headers["Transfer-Encoding"]
+        claimed = headers["Content-Length"]
+        if encoding is not None and encoding.lower() != "chunked":
+            raise http.client.HTTPException("the Transfer-Encoding is unknown")
+        if claimed is not None and not claimed.isdecimal():
+            raise http.client.HTTPException("the Content-Length is no number")
+        self.chunked = encoding is not None
         self.chunk_left = None
         self.length = None
-        claimed = headers["Content-Length"]
         if status in (101, 204, 304) or self._method == "HEAD":
-            self.length = 0
+            self.length, self.chunked = 0, False
         elif claimed is not None and not self.chunked:
-            if not claimed.isdecimal():
-                raise http.client.HTTPException("the Content-Length is no number")
             self.length = int(claimed)
         # After a 101 it is HTTP no more, and a 204 has no body: what follows would be stray bytes.
-        strays = status == 101 or (status == 204 and claimed not in (None, "0"))
+        strays = status == 101 or (status == 204 and (encoding or claimed not in (None, "0")))
         open_end = self.length is None and not self.chunked
-        self.will_close = strays or open_end or self._check_close()
+        self.will_close = bool(strays) or open_end or self._check_close()
 
     def _read_status(self) -> tuple[str, int, str]:
-        line = self._read_line()
-        match = _STATUS_LINE.fullmatch(line)
-        if match is None:
-            raise http.client.BadStatusLine(line.strip())
-        version, digits, reason = match.groups(default="")
-        status = int(digits)
-        # http.client skips 100 alone, though every 1xx but 101 announces another answer.
-        interim = 100 <= status < 200 and status != 101
-        return version, 100 if interim else status, reason.strip()
+        while True:
+            line = self._read_line()
+            match = _STATUS_LINE.fullmatch(line)
+            if match is None:
+                raise http.client.BadStatusLine(line.strip())
+            version, digits, reason = match.groups(default="")
+            status = int(digits)
+            if status >= 200 or status == 101:
+                return version, status, reason.strip()
+            # http.client skips 100 alone, though every 1xx but 101 announces another answer.
+            self._read_headers()
 
     def _read_headers(self) -> http.client.HTTPMessage:
         headers = http.client.HTTPMessage()
         while (line := self._read_line()) not in ("\r\n", "\n"):
-            name, colon, value = line.partition(":")
-            if not colon or name.strip() != name:
+            match = _HEADER.fullmatch(line)
+            if match is None:
                 raise http.client.HTTPException("a header is garbled")
             if len(headers) >= _MOST_HEADERS:
                 raise http.client.HTTPException("there are too many headers")
-            headers[name] = value.strip()
+            headers[match[1]] = match[2].strip()
         return headers
+
+    def _get_chunk_left(self) -> int | None:
+        # http.client's own takes any bytes for the end of a chunk, and a cut for that of a trailer.
+        if not self.chunk_left:
+            if self.chunk_left is not None and self._read_line().strip("\r\n"):
+                raise http.client.HTTPException("a chunk is garbled")
+            match = _CHUNK_SIZE.fullmatch(self._read_line())
+            if match is None:
+                raise http.client.HTTPException("the size of a chunk is no number")
+            self.chunk_left = int(match[1], 16)
+            if self.chunk_left == 0:
+                self._read_headers()
+                self._close_conn()
+                self.chunk_left = None
+        return self.chunk_left
 
     def _read_line(self) -> str:
         line = self.fp.readline(_LONGEST_LINE)
@@ -167,6 +186,8 @@ class Response(http.client.HTTPResponse):
         return str(line, "latin-1")
 
 
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\0\r\n]*)\r?\n")
+_CHUNK_SIZE = re.compile(r"([0-9A-Fa-f]{1,16})[ \t]*(;[^\0\r\n]*)?\r?\n")
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) +([1-9][0-9]{2})( .*)?\r?\n")
 
 

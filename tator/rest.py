@@ -231,7 +231,7 @@ class RESTClientObject:
         with _preparing:
             routes, self._routes = self._routes, {}
         for route in routes.values():
-            route.pool.close_idle()
+            route.pool.retire()
 
     def _pause_before_retry(
         self,
@@ -293,7 +293,7 @@ class RESTClientObject:
             pool = _POOLS[scheme](host, port, **options)
         exposed = scheme == "http" and not _is_loopback(host)
         while len(self._routes) >= _MOST_HOSTS:
-            self._routes.pop(next(iter(self._routes))).pool.close_idle()
+            self._routes.pop(next(iter(self._routes))).pool.retire()
         route = _Route(pool, len(origin), proxy or None, scheme, exposed)
         self._routes[origin] = route
         return route
@@ -421,6 +421,7 @@ class _Pool(HTTPConnectionPool):
     def __init__(self, host: str, port: int | None = None, *, maxsize: int, **options: Any) -> None:
         super().__init__(host, port, **options)
         self._most = maxsize
+        self._retired = False
         self._idle: list[Any] = []
         self._lent: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lending = threading.RLock()  # R: a signal handler may call meanwhile
@@ -475,8 +476,8 @@ class _Pool(HTTPConnectionPool):
         if limits is not None and limits.connection is conn:
             limits.connection = None
         answer = getattr(conn, "answer", None)
-        # A raw response was released before its end; or more came than was asked for.
-        if (answer is not None and not answer.isclosed()) or _has_strays(conn):
+        unread = answer is not None and not answer.isclosed()  # a raw response, released early
+        if unread or self._retired or _has_strays(conn):
             conn.close()
         with self._lending:
             self._lent.discard(conn)
@@ -497,8 +498,12 @@ class _Pool(HTTPConnectionPool):
         if self._news.qsize() < self._most:  # nobody may be waiting
             self._news.put(None)
 
-    def close_idle(self) -> None:
-        """Close what no call is using; `close()` would leave calls that wait waiting for ever."""
+    def retire(self) -> None:
+        """Close what no call is using, now and when calls give it back.
+
+        urllib3's `close()` would leave calls that wait for a connection waiting for ever.
+        """
+        self._retired = True
         _close_all(self._idle)
 
 

@@ -52,6 +52,9 @@ def test_a_host_is_brought_into_one_form(given: str | None, kept: str) -> None:
     "host",
     [
         "http://[::1]x",
+        "http://[v1.abc]",
+        "http://[fe80::1%lo]",
+        "http://[::::]",
         "http://[::1",
         "",
         "tator.example",
@@ -209,6 +212,20 @@ def test_the_environments_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(tator.ApiValueError, match="environment variable TATOR_TOKEN") as caught:
         Configuration().auth_settings()
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("proxy.example:3128", "http://proxy.example:3128"),
+        ("https://me:p%40ss@proxy.example/", "https://me:p%40ss@proxy.example"),
+        ("http://b\u00fccher.example:1", "http://xn--bcher-kva.example:1"),
+        ("", ""),
+    ],
+)
+def test_a_proxy_is_brought_into_one_form(given: str, kept: str) -> None:
+    """A scheme is added, an international name is encoded, and user info stays as it is."""
+    assert str(Configuration(HOST, proxy=given).proxy) == kept
 
 
 def test_no_display_shows_a_secret() -> None:
