@@ -29,6 +29,9 @@ setup(
     python_requires=">=3.10",
     install_requires=requirements(),
     extras_require={"progress": ["tqdm>=4.66"]},
+    # Named, so that an editable install puts this folder on the path: another folder of the name
+    # `tator`, such as a clone beside one's script, would come before a finder.
+    package_dir={"": "."},
     packages=find_packages(include=["tator", "tator.*"]),
     package_data={"tator": ["py.typed"]},
     entry_points={"pytest11": ["tator = tator.testing.pytest_plugin"]},

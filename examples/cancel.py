@@ -18,10 +18,9 @@ def main() -> int:
         "--group",
         dest="group_ids",
         metavar="GROUP_ID",
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
-        help="a group of jobs to cancel",
+        help="a group of jobs to cancel; may be given several times",
     )
     ids = parser.parse_args()
     named = bool(ids.run_uids or ids.group_ids)
@@ -47,6 +46,9 @@ def cancel(api: tator.JobApi, run_uids: list[str], group_ids: list[str]) -> bool
         delete = api.delete_job if kind == "job" else api.delete_job_group
         try:
             answer = delete(identifier)
+        except KeyboardInterrupt:
+            print(f"  STOPPED    {kind:5} {identifier}\n             It may be cancelled.")
+            return False
         except tator.ApiException as error:
             print(f"  FAILED     {kind:5} {identifier}\n             {error}")
             all_well = False
@@ -73,7 +75,7 @@ def try_it() -> int:
         print("\nThe same job once more, to see what an error looks like:\n")
         cancel(api, [run_uid], [])
         print("\nOn your server: set TATOR_HOST and TATOR_TOKEN, and name what to cancel:")
-        print("  examples/cancel.py RUN_UID --group GROUP_ID")
+        print(f"  {sys.executable} {sys.argv[0]} RUN_UID --group GROUP_ID")
     return 0 if all_well else 1
 
 

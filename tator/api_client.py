@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urljoin
 
@@ -83,6 +83,9 @@ class ApiClient:
         cookie: str | None = None,
     ) -> None:
         header_value, cookie = veil(header_value), veil(cookie)
+        if not isinstance(configuration, (Configuration, NoneType)):
+            kind = type(configuration).__name__
+            raise ApiTypeError(reason=f"configuration must be a Configuration, not {kind}")
         self.configuration = configuration or Configuration.get_default_copy()
         self.default_headers = Headers({"User-Agent": _USER_AGENT})
         if header_name is not None:
@@ -191,8 +194,9 @@ class ApiClient:
                 left out.
             header_params: Headers of this call; they win over the client's.
             body: What to send as JSON.
-            response_type: What the answer is read as: a class, `list[X]`, `dict[str, X]`, or the
-                generated clients' strings for them. `None` expects no data.
+            response_type: What the answer is read as: a class, `list[X]`, `dict[str, X]`,
+                `object` for any JSON, or the generated clients' strings for them. `None` expects
+                no data.
             auth_settings: `['TokenAuth']` to send the token; `None` sends none.
             async_req: Whether to return an `AsyncResult` at once.
             _return_http_data_only: Whether to return the data alone, without status and headers.
@@ -276,8 +280,11 @@ class ApiClient:
             auth_settings: `['TokenAuth']`, or `None` for no authentication.
 
         Raises:
+            ApiTypeError: `auth_settings` is a string.
             ApiValueError: `refresh_api_key_hook` failed.
         """
+        if isinstance(auth_settings, str):
+            raise ApiTypeError(reason="auth_settings must be a list such as ['TokenAuth']")
         if auth_settings:
             known = self.configuration.auth_settings()
             for scheme in auth_settings:
@@ -330,6 +337,7 @@ class ApiClient:
         """The error for an answer without success, or for one that has a problem."""
         response = response.without_secrets()
         body = response.data.decode("utf-8", "replace")
+        has_key = "Authorization" in self.configuration.api_key
         kind = class_of_status(response.status) if problem is None else ApiResponseError
         return kind(
             response.status,
@@ -342,7 +350,7 @@ class ApiClient:
             attempts=response.attempts,
             maybe_applied=response.maybe_applied,
             retry_after=response.retry_after,
-            hint=_hint(call, response, body, problem),
+            hint=_hint(call, response, body, problem, has_key),
         )
 
 
@@ -472,14 +480,16 @@ def _server_message(body: str) -> str | None:
     return next((word for word in words if isinstance(word, str)), None)
 
 
-def _hint(call: _Call, response: RESTResponse, body: str, problem: str | None) -> str | None:
+def _hint(
+    call: _Call, response: RESTResponse, body: str, problem: str | None, has_key: bool
+) -> str | None:
     """What to do next, as far as an answer tells."""
     status = response.status
     if problem is not None:
         return "Nothing shows that it was done. Check that Configuration.host is a Tator server."
     if status in (401, 403):
         sent = (value for name, value in call.headers.items() if name.lower() == "authorization")
-        return _auth_hint(next(sent, None))
+        return _auth_hint(next(sent, None), has_key, (_server_message(body) or "").lower())
     if 300 <= status < 400:
         target = response.getheader("Location")
         return _redirect_hint(call.url, target)
@@ -496,18 +506,29 @@ def _hint(call: _Call, response: RESTResponse, body: str, problem: str | None) -
         return "Check Configuration.host and the identifier."
     if status == 500 and call.method == "DELETE":
         return "Most often this means that the identifier is unknown, or that it is already gone."
+    if status == 504:
+        return "The server may still be at work: look before you ask again."
+    if status in (502, 503) and response.retry_after is None:
+        return "The server is down, or busy with maintenance: try again later."
     if response.retry_after is not None:
         return f"The server asks to wait {response.retry_after:.0f} s before the next request."
     return None
 
 
-def _auth_hint(authorization: str | None) -> str | None:
+def _auth_hint(authorization: str | None, has_key: bool, words: str) -> str | None:
+    if authorization is None and has_key:
+        return "No key was sent: call_api sends it with auth_settings=['TokenAuth']."
     if authorization is None:
-        return "No key was sent: set configuration.api_key['Authorization'], or TATOR_TOKEN."
+        return (
+            "No key was sent: set configuration.api_key['Authorization']. TATOR_TOKEN is used only"
+            " with the host from TATOR_HOST."
+        )
     if " " not in authorization:
         return "The key was sent without a prefix. Add: " + _PREFIX_LINE
     if not authorization.lower().startswith("token "):
         return "Tator expects another prefix. Set: " + _PREFIX_LINE
+    if "invalid token" in words:
+        return "Copy the token again from your account on the server: this one is not known there."
     return None
 
 

@@ -254,6 +254,8 @@ class _Run:
                 reason=f"run_uids must be many ids, not one {type(run_uids).__name__}",
                 hint="For one job write [run_uid], or call delete_job.",
             )
+        if not isinstance(api, JobApi):
+            raise ApiTypeError(reason=f"api must be a JobApi, not {type(api).__name__}")
         if isinstance(max_workers, bool) or not isinstance(max_workers, int):
             raise ApiTypeError(reason="max_workers must be a whole number")
         if max_workers < 1:
@@ -488,7 +490,7 @@ def _progress(
         raise ApiTypeError(reason="progress must be True, False, None or a callable")
     tqdm = _tqdm() if progress or (progress is None and _is_watched()) else None
     if progress and tqdm is None:
-        raise ApiValueError(reason="progress needs tqdm", hint="pip install 'tator[progress]'")
+        raise ApiValueError(reason="progress needs tqdm", hint="Install it: pip install tqdm")
     if tqdm is None:
         yield lambda done: None
         return

@@ -475,7 +475,7 @@ def _check_proxy(value: object) -> str | None:
         return None
     url = _check_text(value)
     if not url:
-        return url
+        return ""
     scheme, _, rest = url.partition("://") if "://" in url else ("http", "", url)
     user_info, at, address = rest.rpartition("@")
     scheme, authority, _ = _url_parts(f"{scheme}://{address}")

@@ -28,6 +28,7 @@ from contextlib import suppress
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
@@ -75,6 +76,9 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})  # there is nothing that they c
 _MOST_HOSTS = 8
 _LONGEST_WAIT = 0.1  # seconds, of one piece of a wait for a connection
 _HAS_SYSTEM_PROXIES = sys.platform in ("darwin", "win32")
+_TLS_SETTINGS = ("verify_ssl", "ssl_ca_cert", "cert_file", "key_file", "assert_hostname")
+_settings_of_tls = attrgetter(*_TLS_SETTINGS)
+_settings_of_route = attrgetter(*_TLS_SETTINGS, "proxy", "connection_pool_maxsize")
 _BUDGET, _COST_OF_RETRY = 100, 10
 _SHORTEST_SECRET = 4  # characters; replacing shorter ones would garble the text
 
@@ -144,7 +148,7 @@ class RESTClientObject:
     """Sends requests for one client: its pools, its TLS context and its retry budget.
 
     Safe to share between threads, and correct after a fork: a child makes pools of its own.
-    TLS, proxy and pool settings are read when a host is first used, all others at each call.
+    Every setting is read at each call; a change of TLS, proxy or pool settings makes new pools.
 
     Args:
         configuration: Where to send to, and how patiently.
@@ -263,13 +267,16 @@ class RESTClientObject:
         if self._pid != os.getpid():
             self._start_afresh()
         origin = url[: url.index("/", len("https://"))]
+        settings = _settings_of_route(self.configuration)
         route = self._routes.get(origin)
-        if route is None:
+        if route is None or route.settings != settings:
             with _preparing:
-                route = self._routes.get(origin) or self._new_route(origin)
+                route = self._routes.get(origin)
+                if route is None or route.settings != settings:
+                    route = self._new_route(origin, settings)
         return route
 
-    def _new_route(self, origin: str) -> _Route:
+    def _new_route(self, origin: str, wanted: tuple[object, ...]) -> _Route:
         settings = self.configuration
         scheme, host, port = _split(origin)
         proxy = _proxy_for(settings, scheme, host, port)
@@ -292,23 +299,19 @@ class RESTClientObject:
         else:
             pool = _POOLS[scheme](host, port, **options)
         exposed = scheme == "http" and not _is_loopback(host)
+        if origin in self._routes:
+            self._routes.pop(origin).pool.retire()
         while len(self._routes) >= _MOST_HOSTS:
             self._routes.pop(next(iter(self._routes))).pool.retire()
-        route = _Route(pool, len(origin), proxy or None, scheme, exposed)
+        route = _Route(pool, len(origin), proxy or None, scheme, exposed, wanted)
         self._routes[origin] = route
         return route
 
     def _tls_context(self) -> ssl.SSLContext:
         """The one context, made anew only where its settings have changed."""
-        settings = self.configuration
-        wanted = (
-            settings.verify_ssl,
-            settings.ssl_ca_cert,
-            settings.cert_file,
-            settings.key_file,
-        )
+        wanted = _settings_of_tls(self.configuration)
         if self._context is None or self._context_settings != wanted:
-            self._context, self._context_settings = _new_tls_context(settings), wanted
+            self._context, self._context_settings = _new_tls_context(self.configuration), wanted
         return self._context
 
     def _warn(self, text: str) -> None:
@@ -329,6 +332,7 @@ class _Route(NamedTuple):
     proxy: str | None
     scheme: str
     exposed: bool
+    settings: tuple[object, ...]
 
 
 class _Limited(HTTPConnection):

@@ -83,8 +83,8 @@ def reader(kind: Hashable) -> Reader:
     """The function that turns a JSON value into `kind`, and raises ValueError where it can't.
 
     Args:
-        kind: `str`, `int`, `float`, `bool`, `object`, `date`, `datetime`, a model class,
-            `list[X]` or `dict[str, X]`, or the names of these as the generated clients write
+        kind: `str`, `int`, `float`, `bool`, `list`, `dict`, `object`, `date`, `datetime`, a model
+            class, `list[X]` or `dict[str, X]`, or the names of these as the generated clients write
             them: `'list[InlineResponse2044]'`, `'dict(str, int)'`.
 
     Raises:
@@ -144,6 +144,8 @@ _SIMPLE: dict[type, Reader] = {
     int: _exactly(int),
     float: _exactly(float, int),
     bool: _exactly(bool),
+    dict: _exactly(dict),
+    list: _exactly(list),
     datetime: _read_datetime,
     date: lambda value: _read_datetime(value).date(),
 }

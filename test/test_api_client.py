@@ -169,7 +169,14 @@ def test_a_key_that_was_sent_by_hand_is_seen(local_tator: LocalTator) -> None:
     """A header of that name in any case counts for the hint."""
     with client_of(local_tator.host) as client, pytest.raises(tator.ForbiddenException) as caught:
         client.call_api("/rest/Job/a", "DELETE", header_params={"authorization": "Token wrong"})
-    assert caught.value.hint is None
+    assert "Copy the token again" in str(caught.value.hint)
+
+
+def test_a_key_that_was_kept_back_is_named(local_tator: LocalTator) -> None:
+    """Whoever calls another endpoint has to say that it takes the key."""
+    with client_of(local_tator.host) as client, pytest.raises(tator.ForbiddenException) as caught:
+        client.call_api("/rest/Job/a", "DELETE")
+    assert "auth_settings=['TokenAuth']" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +185,8 @@ def test_a_key_that_was_sent_by_hand_is_seen(local_tator: LocalTator) -> None:
         (answer("404 Not Found"), "/rest/JobGroup/a", "one by one with delete_job"),
         (answer("404 Not Found"), "/rest/Job/a", "Check Configuration.host"),
         (answer("500 Error"), "/rest/Job/a", "already gone"),
+        (answer("503 Busy"), "/rest/Job/a", "try again later"),
+        (answer("504 Late"), "/rest/Job/a", "still be at work"),
         (answer("400 Bad", "The plain HTTP request was sent"), "/rest/Job/a", "write https://"),
         (answer("429 Many", "", "Retry-After: 7"), "/rest/Job/a", "asks to wait 7 s"),
         (answer("301 Moved"), "/rest/Job/a", "names no target"),
@@ -237,6 +246,7 @@ def test_a_path_value_that_could_lead_elsewhere_is_refused(
         ({"resource_path": "/rest?a=1"}, "resource_path"),
         ({"resource_path": "/a b"}, "resource_path"),
         ({"query_params": {"a": object()}}, "query_params"),
+        ({"auth_settings": "TokenAuth"}, "auth_settings must be a list"),
         ({"query_params": {"a": {"b": 1}}}, "query_params: 'a' must be a plain value"),
         ({"query_params": "a=b"}, "query_params: must be a mapping or pairs"),
         ({"header_params": {"A": "b\r\nC: d"}}, "header"),
@@ -256,6 +266,16 @@ def test_an_argument_that_does_not_fit_is_refused(
     with client_of(local_tator.host) as client, pytest.raises(tator.ApiException, match=named):
         client.call_api(**{"resource_path": "/rest/X", "method": "GET", **arguments})
     assert local_tator.requests == []
+
+
+def test_what_is_no_configuration_and_no_client_is_refused() -> None:
+    """One thing in the place of another is found when it is handed over, not in the first call."""
+    with pytest.raises(tator.ApiTypeError, match="configuration must be a Configuration, not str"):
+        ApiClient("https://tator.example")  # type: ignore[arg-type]  # it is refused
+    with pytest.raises(tator.ApiTypeError, match="api_client must be an ApiClient, not Conf"):
+        tator.JobApi(Configuration())  # type: ignore[arg-type]  # it is refused
+    with pytest.raises(tator.ApiTypeError, match="api must be a JobApi, not ApiClient"):
+        tator.bulk.delete_jobs(ApiClient(), ["a"])  # type: ignore[arg-type]  # it is refused
 
 
 def test_without_a_server_the_call_says_how_to_set_it() -> None:

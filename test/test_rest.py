@@ -76,7 +76,7 @@ def failures() -> Iterator[Any]:
 
 
 def route(proxy: str | None = None) -> rest._Route:
-    return rest._Route(POOL, 0, proxy, "https", False)
+    return rest._Route(rest._Pool("tator.test", maxsize=1), 0, proxy, "https", False, ())
 
 
 def limits(*, sent: bool) -> Limits:

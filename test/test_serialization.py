@@ -41,6 +41,8 @@ class Run(Model):
             "2020-05-01T10:20:30.5+02:00",
             datetime(2020, 5, 1, 10, 20, 30, 500000, timezone(timedelta(hours=2))),
         ),
+        (list, [1, "a"], [1, "a"]),
+        (dict, {"a": [1]}, {"a": [1]}),
         (list[int], [1, 2], [1, 2]),
         ("list[str]", ["a"], ["a"]),
         (dict[str, int], {"a": 1}, {"a": 1}),

@@ -524,9 +524,9 @@ def test_started_by_hand_it_says_what_to_paste(tmp_path: Path, number: signal.Si
         assert process.stderr is not None
         host = process.stdout.readline().strip().removeprefix("export TATOR_HOST=")
         assert process.stdout.readline() == "export TATOR_TOKEN=secret\n"
-        process.stdout.readline()
-        uid = process.stdout.readline().split()[-1]
-        process.stdout.readline()
+        assert process.stdout.readline().startswith("export GROUP_ID=")
+        uid = process.stdout.readline().strip().removeprefix("export RUN_UID=")
+        assert process.stdout.readline().startswith("# job:   ")
         connection = http.client.HTTPConnection(host.partition("//")[2])
         connection.request("DELETE", f"/rest/Job/{uid}", headers={"Authorization": "Token secret"})
         assert connection.getresponse().status == 200
@@ -570,7 +570,7 @@ def test_its_command_ends_with_a_signal(capsys: pytest.CaptureFixture[str]) -> N
 
     def use_and_stop() -> None:
         said = ""
-        while "# job" not in said:
+        while "RUN_UID" not in said:
             said += capsys.readouterr().out
         host = said.splitlines()[0].removeprefix("export TATOR_HOST=http://")
         connection = http.client.HTTPConnection(host)

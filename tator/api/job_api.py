@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 from tator.api_client import ApiClient, HttpInfo
@@ -76,6 +77,9 @@ class JobApi:
     """
 
     def __init__(self, api_client: ApiClient | None = None) -> None:
+        if not isinstance(api_client, (ApiClient, NoneType)):
+            kind = type(api_client).__name__
+            raise ApiTypeError(reason=f"api_client must be an ApiClient, not {kind}")
         self.api_client = ApiClient() if api_client is None else api_client
 
     @overload

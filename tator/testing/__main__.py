@@ -38,11 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             group = server.launch(options.jobs)
             token = shlex.quote(server.token)
             _say(f"export TATOR_HOST={server.host}", f"export TATOR_TOKEN={token}")
-            _say(f"# group: {group.group_id}", *(f"# job:   {uid}" for uid in group.run_uids))
+            _say(f"export GROUP_ID={group.group_id}", *_lines(group.run_uids))
             stopped.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _lines(run_uids: Sequence[str]) -> list[str]:
+    # A shell keeps the first; the others are there to be copied.
+    first, rest = run_uids[:1], run_uids[1:]
+    return [*(f"export RUN_UID={uid}" for uid in first), *(f"# job:   {uid}" for uid in rest)]
 
 
 def _count(text: str) -> int:

@@ -88,7 +88,8 @@ class LocalTator:
     Attributes:
         host: The URL to give to a client.
         token: The token to give to a client.
-        on_request: Called with each request that arrives, on the connection's thread.
+        on_request: Called with each request, on the connection's thread, when its work is done and
+            before it is answered.
 
     Raises:
         OSError: The port is taken.

@@ -272,6 +272,45 @@ def test_a_second_answer_that_tls_holds_back_is_not_taken_for_the_next(
         failure(ForbiddenException, api.delete_job, UID, maybe_applied=False)
 
 
+def test_what_is_changed_counts_from_the_next_call(tls: Tls) -> None:
+    """Who mends the setting that an error named needs no new client."""
+    with LocalTator(TOKEN, ssl_context=tls.server()) as server:
+        api = make_api(server.host)
+        configuration = api.api_client.configuration
+        failure(ApiTlsError, api.delete_job, UID, maybe_applied=False)
+        configuration.ssl_ca_cert = tls.ca_file
+        assert api.delete_job(server.launch().run_uids[0]).message
+        configuration.proxy = "http://127.0.0.1:9"
+        failure(ApiProxyError, api.delete_job, UID, maybe_applied=False)
+        configuration.proxy = ""
+        configuration.assert_hostname = "other.test"
+        failure(ApiTlsError, api.delete_job, UID, maybe_applied=False)
+        configuration.assert_hostname = None
+        assert api.delete_job(server.launch().run_uids[0]).message
+
+
+def test_a_connection_given_back_after_the_close_is_closed() -> None:
+    """A call that was under way leaves no connection behind that nothing could use again."""
+    arrived, go, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def script(connection: Connection) -> None:
+        connection.request()
+        arrived.set()
+        go.wait(30)
+        connection.send(http())
+        connection.hang()
+        gone.set()
+
+    with Peer(script) as peer:
+        api = make_api(peer.host)
+        handle = api.delete_job(UID, async_req=True)
+        assert arrived.wait(10)
+        api.api_client.close()
+        go.set()
+        assert handle.get(10).message == "Done."
+        assert gone.wait(10)
+
+
 def test_close_while_calls_are_under_way_and_waiting() -> None:
     """Those under way end as they would have, and those waiting get their connection."""
     arrived, go = threading.Semaphore(0), threading.Event()
