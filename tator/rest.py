@@ -507,8 +507,11 @@ class _Pool(HTTPConnectionPool):
 
         urllib3's `close()` would leave calls that wait for a connection waiting for ever.
         """
-        self._retired = True
-        _close_all(self._idle)
+        with self._lending:
+            self._retired = True
+            idle = self._idle.copy()
+            self._idle.clear()
+        _close_all(idle)
 
 
 def _has_strays(connection: Any) -> bool:
