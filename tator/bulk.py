@@ -517,7 +517,7 @@ def _why(error: ApiException) -> str:
     said = f"{error.status} {error.reason}" if error.status else error.reason
     parts = [f"{said}: {error.message}" if error.message else said]
     if error.maybe_applied:
-        parts.append("May be cancelled nevertheless")
+        parts.append("Whether it was cancelled is not known")
     if error.hint:
         parts.append(error.hint)
     text = " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts)

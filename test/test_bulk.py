@@ -792,7 +792,7 @@ def test_a_result_is_a_table_in_a_notebook() -> None:
     html = a_result()._repr_html_()
     assert html.index("1 cancelled, 2 failed, 1 not attempted") < html.index("500 Internal")
     assert "Insufficient &lt;b&gt;permission&lt;/b&gt;." in html
-    assert "500 Internal Server Error. May be cancelled nevertheless. Already gone?" in html
+    assert "500 Internal Server Error. Whether it was cancelled is not known. Already gone?" in html
     assert "Not attempted: nothing was sent." in html
 
 
