@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,9 @@ def slugs(page: Path) -> set[str]:
     return anchors
 
 
-@pytest.mark.parametrize("code", list(examples()))
-def test_an_example_runs_as_it_stands(code: str, tmp_path: Path) -> None:
-    """Each example is a program of its own that runs without an error or a warning."""
-    program = tmp_path / "test_example.py"
+def run_example(code: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program beside a server of its own."""
+    program = directory / "test_example.py"
     program.write_text(code, encoding="utf-8")
     command = [sys.executable, "-W", "error", str(program)]
     if re.search(r"^(async )?def test_", code, re.MULTILINE):
@@ -63,9 +63,31 @@ def test_an_example_runs_as_it_stands(code: str, tmp_path: Path) -> None:
             # The plugins of this environment take longer to load than an example takes to run.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
-        run = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        return subprocess.run(
+            command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60
         )
+
+
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
+    """The examples that this session tests, as many at a time as there are processors."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    codes = [call.params["code"] for call in calls if call and "code" in call.params]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        yield {
+            code: threads.submit(run_example, code, tmp_path_factory.mktemp("example"))
+            for code in codes
+        }
+
+
+@pytest.mark.parametrize("code", list(examples()))
+def test_an_example_runs_as_it_stands(
+    code: str, runs: dict[str, Future[subprocess.CompletedProcess[str]]]
+) -> None:
+    """Each example is a program of its own that runs without an error or a warning."""
+    run = runs[code].result()
     assert run.returncode == 0, run.stdout + run.stderr
 
 

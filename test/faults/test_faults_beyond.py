@@ -70,8 +70,8 @@ def test_a_dripped_answer_to_connect_ends_by_the_connect_timeout(start: bytes) -
         connection.send(start)
         connection.drip(b"X-Slow: yes\r\n" * 99 if start else b"HTTP/1.1 200 " + b"x" * 999)
 
-    for limits in ({"deadline": 0.3}, {"timeout": (0.3, None)}):
-        with Peer(answering(script)) as peer, within(0.3):
+    for limits in ({"deadline": 0.2}, {"timeout": (0.2, None)}):
+        with Peer(answering(script)) as peer, within(0.2):
             api = make_api("https://tator.test", proxy=peer.host, **limits)
             failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
 
@@ -89,8 +89,8 @@ def test_a_dripped_handshake_through_a_proxy_ends_by_the_deadline(
         connection.drip(b"\x16\x03\x03\x40\x00" + bytes(1 << 14) if way == "dripping" else b"")
         connection.hang()
 
-    with Peer(answering(script), tls.server() if secure else None) as peer, within(0.4):
-        api = make_api("https://tator.test", proxy=peer.host, deadline=0.4, ssl_ca_cert=tls.ca_file)
+    with Peer(answering(script), tls.server() if secure else None) as peer, within(0.2):
+        api = make_api("https://tator.test", proxy=peer.host, deadline=0.2, ssl_ca_cert=tls.ca_file)
         failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
 
 

@@ -152,12 +152,12 @@ def swallowing_port() -> Iterator[int]:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"timeout": (0.3, None)}, {"timeout": 0.3}, {"deadline": 0.3}],
+    [{"timeout": (0.2, None)}, {"timeout": 0.2}, {"deadline": 0.2}],
     ids=["connect", "try", "deadline"],
 )
 def test_row_04_swallowed_packets_end_by_the_connect_timeout(limits: dict[str, Any]) -> None:
     """Whichever limit is the shortest ends the connecting, which is not repeated."""
-    with swallowing_port() as port, within(0.3):
+    with swallowing_port() as port, within(0.2):
         api = make_api(f"http://127.0.0.1:{port}", **limits)
         error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
     assert error.attempts == 1
@@ -167,10 +167,10 @@ def test_row_04_the_first_of_two_swallowing_addresses_leaves_time_for_the_second
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The connect timeout is shared out among the addresses."""
-    with swallowing_port() as dead, Peer(answering(http())) as peer, within(0.6):
+    with swallowing_port() as dead, Peer(answering(http())) as peer, within(0.4):
         resolve_to(monkeypatch, dead, peer.port)
         with pytest.warns(InsecureRequestWarning, match="plain http"):
-            make_api("http://tator.test", timeout=(0.6, None)).delete_job(UID)
+            make_api("http://tator.test", timeout=(0.4, None)).delete_job(UID)
 
 
 def reset_at_once(connection: Connection) -> None:
@@ -272,14 +272,14 @@ def test_row_07_plain_to_an_https_port_is_a_bad_request_with_a_hint(tls: Tls) ->
     assert "https://" in str(error.hint)
 
 
-@pytest.mark.parametrize("limits", [{"deadline": 0.4}, {"timeout": (0.4, None)}])
+@pytest.mark.parametrize("limits", [{"deadline": 0.2}, {"timeout": (0.2, None)}])
 @pytest.mark.parametrize("way", ["silent", "dripping"])
 def test_row_08_a_handshake_without_end_is_a_timeout(way: str, limits: dict[str, Any]) -> None:
     """A server that says hello one byte at a time, or not at all, does not outlast the limit."""
     # The head of a TLS record of 16 KiB, and what could be its content.
     hello = b"\x16\x03\x03\x40\x00" + bytes(1 << 14)
     script = Connection.hang if way == "silent" else lambda peer: peer.drip(hello)
-    with Peer(script) as peer, within(0.4):
+    with Peer(script) as peer, within(0.2):
         api = make_api(peer.host.replace("http:", "https:"), **limits)
         error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
     assert (peer.connections, error.attempts) == (1, 1)
