@@ -310,7 +310,9 @@ class _Run:
         while True:
             try:
                 self._stop()
-                wait_for_futures([future for future in self._in_flight.values() if future], grace)
+                # wait() would also wait for those that were taken back before any thread saw them.
+                left = [future for future in self._in_flight.values() if future]
+                wait_for_futures([future for future in left if not future.done()], grace)
                 for run_uid, future in self._in_flight.items():
                     outcomes[run_uid] = self._outcome(future)
                 return _result(outcomes)
