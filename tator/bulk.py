@@ -47,7 +47,8 @@ Outcome: TypeAlias = InlineResponse2044 | ApiException
 
 _GRACE = 0.5  # seconds that an interrupted run waits for the answers under way
 _LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
-_HANDFUL = 0.001  # seconds in which outcomes gather
+_HANDFUL = 0.004  # seconds in which outcomes gather, where this many jobs are in hand
+_MANY = 32
 _SHOWN_GROUPS, _SHOWN_IDS, _SHOWN_LENGTH = 10, 3, 300
 
 
@@ -373,7 +374,7 @@ class _Run:
         self._ended.put((run_uid, outcome))
 
     def _next_ended(self) -> tuple[str, Outcome | None]:
-        if self._has_advance and self._ended.empty() and len(self._in_flight) > 1:
+        if self._has_advance and self._ended.empty() and len(self._in_flight) >= _MANY:
             # Outcomes are taken by the handful: each waking of this thread stops those at work.
             time.sleep(_HANDFUL)
         # In pieces: a Ctrl-C just before a wait, and any on Windows, is noticed only when it ends.
