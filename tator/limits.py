@@ -165,11 +165,14 @@ class Response(http.client.HTTPResponse):
     def _get_chunk_left(self) -> int | None:
         # http.client's own takes any bytes for the end of a chunk, and a cut for that of a trailer.
         if not self.chunk_left:
-            if self.chunk_left is not None and self._read_line().strip("\r\n"):
+            if self.chunk_left is not None and self.fp.read(2) != b"\r\n":
                 raise http.client.HTTPException("a chunk is garbled")
-            match = _CHUNK_SIZE.fullmatch(self._read_line())
-            if match is None:
+            line = self.fp.readline(_LONGEST_LINE)
+            match = _CHUNK_SIZE.fullmatch(line)
+            if match is None and line:
                 raise http.client.HTTPException("the size of a chunk is no number")
+            if match is None:
+                raise http.client.RemoteDisconnected("closed before the last chunk")
             self.chunk_left = int(match[1], 16)
             if self.chunk_left == 0:
                 self._read_headers()
@@ -187,7 +190,7 @@ class Response(http.client.HTTPResponse):
 
 
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\0\r\n]*)\r?\n")
-_CHUNK_SIZE = re.compile(r"([0-9A-Fa-f]{1,16})[ \t]*(;[^\0\r\n]*)?\r?\n")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[^\0\r\n]*)?\r?\n")
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) +([1-9][0-9]{2})( .*)?\r?\n")
 
 

@@ -372,7 +372,7 @@ UNREADABLE: dict[str, bytes | Script] = {
 def test_row_28_a_body_that_cannot_be_read_is_an_error(answer: bytes | Script) -> None:
     """And takes 5 MiB of memory at most, whatever it claims or unfolds to."""
     with Peer(answering(answer)) as peer:
-        api = make_api(peer.host)
+        api = make_api(peer.host, deadline=60)  # tracing memory takes time
         tracemalloc.start()
         try:
             error = failure(ApiResponseError, api.delete_job, UID, maybe_applied=True)
