@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from tator import models as models
     from tator import rest as rest
     from tator import serialization as serialization
-    from tator.api.job_api import JobApi, get_api
+    from tator.api.job_api import JobApi, get_api, get_parser
     from tator.api_client import ApiClient
     from tator.configuration import Configuration
     from tator.exceptions import (
+        ApiAttributeError,
         ApiConnectionError,
         ApiException,
+        ApiKeyError,
         ApiProxyError,
         ApiResponseError,
         ApiTimeoutError,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         BadRequestException,
         ForbiddenException,
         NotFoundException,
+        OpenApiException,
         RedirectException,
         ServiceException,
         TooManyRequestsException,
@@ -47,9 +50,11 @@ if TYPE_CHECKING:
     from tator.models import InlineResponse2044, InlineResponse2045
 
 __all__ = [
+    "ApiAttributeError",
     "ApiClient",
     "ApiConnectionError",
     "ApiException",
+    "ApiKeyError",
     "ApiProxyError",
     "ApiResponseError",
     "ApiTimeoutError",
@@ -63,12 +68,14 @@ __all__ = [
     "InlineResponse2045",
     "JobApi",
     "NotFoundException",
+    "OpenApiException",
     "RedirectException",
     "ServiceException",
     "TooManyRequestsException",
     "UnauthorizedException",
     "__version__",
     "get_api",
+    "get_parser",
 ]
 
 _MODULES = (
@@ -87,13 +94,14 @@ _MODULE_OF = {
     "Configuration": "configuration",
     "JobApi": "api",
     "get_api": "api.job_api",
+    "get_parser": "api.job_api",
 }
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        # urllib3 and its like take a hundred times as long to import as this file.
+        # urllib3 and similar modules take a hundred times as long to import as this file.
         if name in _MODULES:
             return import_module(f"tator.{name}")
         if name not in __all__:

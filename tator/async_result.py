@@ -5,18 +5,26 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from concurrent.futures import wait as wait_for_futures
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
+from tator import threads
 from tator.exceptions import ApiConnectionError
+from tator.logs import logger
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+__all__ = ["AsyncResult", "ResultNotReady"]
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 
 class _FutureTimeout(FutureTimeoutError):
@@ -24,140 +32,255 @@ class _FutureTimeout(FutureTimeoutError):
 
 
 class ResultNotReady(multiprocessing.TimeoutError, _FutureTimeout, TimeoutError):
-    """The call was still under way when the time to wait for it was up; it goes on."""
+    """The call was still in progress when the time to wait for it was up; it goes on."""
+
+
+class _Outcome(NamedTuple):
+    value: Any
+    error: Exception | None
+    trace: TracebackType | None
+
+
+def _interrupted(by: str) -> ApiConnectionError:
+    return ApiConnectionError(reason=f"The thread of the call was interrupted by {by}")
 
 
 class AsyncResult(Generic[T]):
-    """A call under way: read it as multiprocessing's AsyncResult, as a Future, or `await` it.
+    """A call in progress: read it as multiprocessing's AsyncResult, as a Future, or `await` it.
 
-    The call's deadline runs from when a thread takes it up.
+    The call's deadline runs from when a thread starts it. It runs in a copy of the context
+    (`contextvars`) of its caller.
     """
 
-    def __init__(self, future: Future[T]) -> None:
-        self._future = future
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call: Callable[[], T] | None = call
+        self._context = copy_context()
+        self._process = os.getpid()
+        self._outcome: _Outcome | None = None  # once the call has ended
+        self._callbacks: list[Callable[[], object]] = []
+
+    def run(self) -> None:
+        """Make the call, on the thread that this is called on.
+
+        It can be called again if an exception was thrown into that thread.
+        """
+        try:
+            call, self._call = self._call, None
+            if call is None:
+                outcome = _Outcome(None, _interrupted("an exception"), None)
+            else:
+                outcome = _Outcome(self._context.run(call), None, None)
+        except Exception as error:
+            outcome = _Outcome(None, error, error.__traceback__)
+        except BaseException as error:
+            # It was thrown into the thread, or ends a program: it says nothing about the call.
+            outcome = _Outcome(None, _interrupted(type(error).__name__), None)
+        if self._outcome is None:
+            self._outcome = outcome
+        self._tell()
+
+    def _tell(self) -> None:
+        with suppress(IndexError):  # there are no more
+            # Nothing that is thrown into this thread can come between pop() and `callback`.
+            for callback in iter(partial(self._callbacks.pop, 0), None):
+                try:
+                    callback()
+                except BaseException:  # SystemExit would end the thread for all later calls
+                    logger.exception("a callback of an AsyncResult raised")
+
+    def _add(self, callback: Callable[[], object]) -> None:
+        self._callbacks.append(callback)
+        if self._outcome is not None:
+            self._tell()
+
+    def _remove(self, callback: Callable[[], object]) -> None:
+        with suppress(ValueError):
+            self._callbacks.remove(callback)
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid() and self._outcome is None:
+            raise ApiConnectionError(
+                reason="The call belongs to another process",
+                hint="Read its result in the process that made it.",
+            )
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the call has ended, for `timeout` seconds at most (default: no limit)."""
-        wait_for_futures([self._future], timeout)
+        """Wait until the call has ended.
+
+        Args:
+            timeout: Seconds to wait at most. Defaults to no limit.
+
+        Raises:
+            ApiConnectionError: If the call belongs to the parent of a forked process.
+        """
+        self._check_process()
+        # Python 3.10 may block in a queue's get(timeout=0).
+        if self._outcome is not None or (timeout is not None and timeout <= 0):
+            return
+        news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        tell = partial(news.put, None)
+        self._add(tell)
+        try:
+            with suppress(queue.Empty):
+                news.get(timeout=timeout)
+        finally:
+            self._remove(tell)
 
     def ready(self) -> bool:
-        """Whether the call has ended, well or badly."""
-        return self._future.done()
+        """Tell whether the call has ended, with or without success."""
+        return self._outcome is not None
 
     done = ready
 
     def successful(self) -> bool:
-        """Whether the call has ended without an error.
+        """Tell whether the call has ended without an error.
 
         Raises:
-            ValueError: It has not ended.
+            ValueError: If it has not ended.
         """
-        if not self.ready():
+        if self._outcome is None:
             raise ValueError("the call has not ended: wait() for it first")
-        return self._future.exception() is None
+        return self._outcome.error is None
 
     def result(self, timeout: float | None = None) -> T:
-        """What the call returns, waited for `timeout` seconds at most (default: no limit).
+        """Return what the call returns.
+
+        Args:
+            timeout: Seconds to wait for it at most. Defaults to no limit.
 
         Raises:
-            ApiException: What the call raises.
-            ResultNotReady: The time was up; a TimeoutError of multiprocessing and of futures.
+            ApiException: If the call raises one.
+            ResultNotReady: If the time is up; a TimeoutError of multiprocessing and of futures.
         """
         self.wait(timeout)
-        if not self.ready():
+        if self._outcome is None:
             raise ResultNotReady(f"no result within {timeout} s; the call goes on")
-        return self._future.result()
+        value, error, trace = self._outcome
+        if error is not None:
+            try:
+                # With its first traceback, which would grow with each reading.
+                raise error.with_traceback(trace)
+            finally:
+                del self, error, trace
+        return cast(T, value)
 
     get = result
 
     def add_done_callback(self, function: Callable[[AsyncResult[T]], object]) -> None:
         """Call `function` with this handle when the call has ended, on the thread that ended it."""
-        self._future.add_done_callback(lambda _: function(self))
+        self._add(lambda: function(self))
 
     def __await__(self) -> Generator[Any, None, T]:
-        import asyncio  # loaded already where something awaits, and slow where nothing does
+        import asyncio  # loaded already if something awaits, and slow if nothing does
 
-        # Shielded: one who gives up waiting does not take the call from the others.
-        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_end_wait, waiter)
+
+        # The waiter gets no exception, so that one who stops waiting leaves none to be logged.
+        self._check_process()
+        self._add(wake)
+        try:
+            yield from waiter
+        finally:
+            self._remove(wake)
+        return self.result()
 
 
-_Task: TypeAlias = "tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]"
-_Tasks: TypeAlias = "queue.SimpleQueue[_Task | None]"
+def _end_wait(waiter: Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
-class DaemonExecutor(Executor):
-    """Threads that never keep a process from ending, as ThreadPoolExecutor's do.
+class Workers:
+    """Threads that make calls: started when there is work, ended when this is dropped.
 
-    They start when there is work for them, end when the executor is dropped, and a forked child
-    gets its own.
+    A forked child gets separate threads.
 
     Args:
-        max_workers: The most threads at a time.
+        most: The most threads at a time.
     """
 
-    def __init__(self, max_workers: int) -> None:
-        self._max_workers = max_workers
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._tasks: _Tasks = queue.SimpleQueue()
-        # One entry for each thread that waits for work. threading's semaphore is written in Python
-        # around a lock that an interrupt can leave locked.
-        self._idle: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._threads = 0
-        self._lock = threading.RLock()  # R: a signal handler may call meanwhile
+        self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        # An entry for each thread that waits for work, for each that may still start, and for
+        # each task that waits for a thread: each step on them is a single operation, so no
+        # interrupt can leave a lock behind.
+        self._idle = deque[None]()
+        self._room = deque([None] * self._most)
+        self._waiting = deque[None]()
+        self._has_threads = False
         weakref.finalize(self, self._tasks.put, None).atexit = False
-        self._pid = os.getpid()
+        self._process = os.getpid()
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a thread call `fn`; its result comes through the future."""
-        future: Future[T] = Future()
-        self.begin(future, fn, *args, **kwargs)
-        return future
-
-    def begin(
-        self, future: Future[T], fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> None:
-        """Do as `submit`, with a future that the caller has made.
+    def run(self, task: Callable[[], object]) -> None:
+        """Have a thread call `task`, which must not raise.
 
         Raises:
-            ApiConnectionError: The system has no more threads, and there is none yet.
+            ApiConnectionError: If the system has no more threads, and there is none yet.
         """
-        if self._pid != os.getpid():
+        # gevent may have replaced queues meanwhile: a native one would stop all greenlets.
+        if self._process != os.getpid() or type(self._tasks) is not queue.SimpleQueue:
             self._start_afresh()
-        with self._lock:
-            try:
-                self._idle.get(block=False)
-            except queue.Empty:
-                self._start_thread()
-        self._tasks.put((future, fn, args, kwargs))
+        if not _take(self._idle):
+            if not _take(self._room):
+                self._waiting.append(None)
+            elif not self._start_thread():
+                task()
+                return
+        self._tasks.put(task)
 
-    def _start_thread(self) -> None:
-        if self._threads == self._max_workers:
-            return
-        name = f"tator-{self._threads + 1}"
-        work = (self._tasks, self._idle)
+    def _start_thread(self) -> bool:
+        """Start a thread, or leave the work to those there are; `False` if there will be none."""
+        name = f"tator-{self._most - len(self._room)}"
+        work = (self._tasks, self._idle, self._waiting)
         try:
-            threading.Thread(target=_work, args=work, name=name, daemon=True).start()
-            self._threads += 1
+            has_started = threads.start(_work, *work, name=name)
         except RuntimeError as error:
-            if not self._threads:
-                reason = f"No thread for the call: {error}"
-                raise ApiConnectionError(reason=reason) from None
+            self._room.append(None)
+            if not self._has_threads:
+                reason = f"Could not start a thread: {error}"
+                raise ApiConnectionError(reason=reason, maybe_applied=False) from None
+            self._waiting.append(None)
+            return True
+        if not has_started:
+            self._room.append(None)
+        self._has_threads |= has_started
+        return has_started
 
 
-def _work(tasks: _Tasks, idle: queue.SimpleQueue[None]) -> None:
-    while (task := tasks.get()) is not None:
-        future, fn, args, kwargs = task
-        if future.set_running_or_notify_cancel():
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-                del result
-        # What a caller has let go of must not live on in an idle thread.
-        del task, future, fn, args, kwargs
-        idle.put(None)
-    tasks.put(None)
+def _take(entries: deque[None]) -> bool:
+    """Take an entry out; tell whether there was one."""
+    try:
+        entries.pop()
+    except IndexError:
+        return False
+    return True
+
+
+def _work(
+    tasks: queue.SimpleQueue[Callable[[], object] | None], idle: deque[None], waiting: deque[None]
+) -> None:
+    task: Callable[[], object] | None = None
+    while True:
+        try:
+            if task is not None:
+                task()  # an exception was thrown into this thread just before or after the call
+                task = None
+            # No such exception can come between get() and `task`.
+            for task in iter(tasks.get, None):
+                task()
+                task = None  # what a caller has let go of must not live on in an idle thread
+                if not _take(waiting):
+                    idle.append(None)
+            tasks.put(None)
+            return
+        except BaseException:
+            continue  # it belongs to no call

@@ -1,4 +1,4 @@
-"""Many deletions: bounded, in order, nothing lost.
+"""Many cancellations: bounded, in order, nothing lost.
 
 result = tator.bulk.delete_jobs(api, run_uids)
 result.deleted, result.failed, result.not_attempted
@@ -6,33 +6,32 @@ result.deleted, result.failed, result.not_attempted
 
 from __future__ import annotations
 
-import pickle
 import queue
-import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for_futures
-from contextlib import closing, contextmanager, suppress
-from functools import lru_cache, partial
+from concurrent.futures import Executor
+from contextlib import (
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
+from contextvars import copy_context
+from functools import partial
 from hashlib import sha256
 from importlib import import_module
-from traceback import format_exception_only
 from types import NoneType
-from typing import Any, TypeAlias
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
+from tator import checks
 from tator.api.job_api import JobApi
-from tator.async_result import DaemonExecutor
-from tator.exceptions import (
-    ApiConnectionError,
-    ApiException,
-    ApiTypeError,
-    ApiValueError,
-)
-from tator.models import InlineResponse2044
-from tator.notebook import html_table
+from tator.bulk_result import BulkInterrupted, BulkResult, Outcome, text_of
+from tator.bulk_workers import ExecutorWorkers, ThreadWorkers, Workers, unknown
+from tator.exceptions import ApiValueError
+from tator.logs import logger
 
 __all__ = [
     "BulkInterrupted",
@@ -42,126 +41,8 @@ __all__ = [
     "iter_delete_jobs",
 ]
 
-Outcome: TypeAlias = InlineResponse2044 | ApiException
-"""What became of one job, either the server's words or the error."""
-
-_GRACE = 0.5  # seconds that an interrupted run waits for the answers under way
-_LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
-_HANDFUL = 0.004  # seconds in which outcomes gather, where this many jobs are in hand
-_MANY = 32
-_SHOWN_GROUPS, _SHOWN_IDS, _SHOWN_LENGTH = 10, 3, 300
-
-
-class BulkResult(Mapping[str, Outcome]):
-    """What became of many jobs: a mapping of id → outcome, in the order given.
-
-    Attributes:
-        deleted: The ids of the jobs that were cancelled.
-        failed: The error of each that failed.
-        not_attempted: The ids for which nothing was sent; they have no outcome.
-    """
-
-    def __init__(self, outcomes: Mapping[str, Outcome], not_attempted: Iterable[str] = ()) -> None:
-        self._outcomes = dict(outcomes)
-        self.failed = {
-            run_uid: outcome
-            for run_uid, outcome in outcomes.items()
-            if isinstance(outcome, ApiException)
-        }
-        self.deleted = [run_uid for run_uid in outcomes if run_uid not in self.failed]
-        self.not_attempted = list(not_attempted)
-
-    def __getitem__(self, run_uid: str) -> Outcome:
-        return self._outcomes[run_uid]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._outcomes)
-
-    def __len__(self) -> int:
-        return len(self._outcomes)
-
-    def __str__(self) -> str:
-        counts = [f"{len(self.deleted)} cancelled"]
-        if self.failed:
-            counts.append(f"{len(self.failed)} failed")
-        if self.not_attempted:
-            counts.append(f"{len(self.not_attempted)} not attempted")
-        return ", ".join(counts)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self}>"
-
-    def _repr_html_(self) -> str:
-        alike: dict[object, list[str]] = {}
-        for run_uid, error in self.failed.items():
-            kind = (error.status, error.reason, error.message, error.hint, error.maybe_applied)
-            alike.setdefault(kind, []).append(run_uid)
-        groups = sorted(alike.values(), key=len, reverse=True)
-        rows: list[tuple[object, ...]] = [
-            (len(ids), _why(self.failed[ids[0]]), _some(ids)) for ids in groups[:_SHOWN_GROUPS]
-        ]
-        rest = sum(map(len, groups[_SHOWN_GROUPS:]))
-        if rest:
-            rows.append((rest, "For other reasons: see .failed", ""))
-        if self.not_attempted:
-            ids = self.not_attempted
-            rows.append((len(ids), "Not attempted: nothing was sent.", _some(ids)))
-        return html_table(str(self), rows)
-
-    def raise_for_failures(self) -> None:
-        """Raise one error if any job failed or was not attempted.
-
-        Raises:
-            ApiException: It counts them; its cause is the first failure.
-        """
-        if not self.failed and not self.not_attempted:
-            return
-        run_uid, first = next(iter(self.failed.items()), ("", None))
-        raise ApiException(
-            reason=f"Not all jobs were cancelled: {self}",
-            maybe_applied=any(error.maybe_applied for error in self.failed.values()),
-            hint=f"The first failure, {run_uid}: {_why(first)}" if first else None,
-        ) from first
-
-    def to_records(self) -> list[dict[str, str | int | bool | None]]:
-        """One row for each id, for `pandas.DataFrame`; what does not apply is `None`.
-
-        Returns:
-            Dictionaries of `run_uid`; `outcome` (`"deleted"`, `"failed"` or `"not attempted"`);
-            `status`, the HTTP status of a failure, 0 without an answer; `message`, the server's
-            words; `error`, a failure in one line; `maybe_applied`, `False` where it is certain
-            that the server did nothing.
-        """
-        rows: list[dict[str, str | int | bool | None]] = []
-        for run_uid, outcome in self.items():
-            error = outcome if isinstance(outcome, ApiException) else None
-            rows.append(
-                {
-                    "run_uid": run_uid,
-                    "outcome": "failed" if error else "deleted",
-                    "status": error.status if error else None,
-                    "message": outcome.message,
-                    "error": str(error) if error else None,
-                    "maybe_applied": error.maybe_applied if error else True,
-                }
-            )
-        nothing = {"status": None, "message": None, "error": None, "maybe_applied": False}
-        for run_uid in self.not_attempted:
-            rows.append({"run_uid": run_uid, "outcome": "not attempted", **nothing})
-        return rows
-
-
-class BulkInterrupted(KeyboardInterrupt):
-    """`delete_jobs` was interrupted.
-
-    Attributes:
-        result: All that is known. What was under way without an answer has failed with an
-            `ApiConnectionError` whose `maybe_applied` is `True`.
-    """
-
-    def __init__(self, result: BulkResult) -> None:
-        super().__init__(result)
-        self.result = result
+_END: Any = object()
+_GRACE = 0.5  # seconds that an interrupted run waits for what is in flight
 
 
 def delete_jobs(
@@ -174,41 +55,45 @@ def delete_jobs(
 ) -> BulkResult:
     """Cancel many jobs at once; one failure does not stop the others.
 
-    After an answer that the token is missing or invalid nothing more is sent.
+    If the server says that it does not know who is asking, nothing more is sent.
 
     Args:
         api: What cancels one job.
-        run_uids: The ids; a repeated one is asked for once. An iterator is drawn from as the
-            work goes on; what it has not given when the work stops is not in the result.
-        max_workers: The most jobs in flight at a time. With threads of our own also at most the
-            configuration's `connection_pool_maxsize`.
-        progress: `None` shows a bar where a person watches (a terminal or a notebook) and tqdm
-            is installed; `True` and `False` force it; a callable gets how many are done, and how
-            many there are (`None` for an iterator).
-        executor: Where the work is done, such as a process pool. Default: threads of our own.
+        run_uids: The IDs; a repeated one is asked for once. An iterator is consumed as the work
+            goes on; what it has not yielded when the work stops is not in the result.
+        max_workers: The most jobs in flight at a time. Defaults to 32.
+        progress: `None` shows a bar if a person watches (a terminal or a notebook) and tqdm is
+            installed; `True` and `False` force it; a callable gets how many are done, and how many
+            there are (`None` for an iterator). Defaults to `None`.
+        executor: Where the work is done, such as a process pool. Defaults to threads of its own.
 
     Raises:
-        ApiTypeError, ApiValueError: An argument can't be used; nothing was sent.
-        BulkInterrupted: Ctrl-C; its `result` holds all that is known.
-        Exception: What `run_uids` or `progress` raised, after the work was stopped.
+        ApiTypeError, ApiValueError: If an argument can't be used; nothing was sent.
+        BulkInterrupted: If Ctrl-C was pressed; its `result` holds all that is known.
+        Exception: If `run_uids`, `progress` or other code of yours raised it, after the work was
+            stopped; a line at WARNING on the logger `tator` says what is known.
     """
     run = _Run(api, run_uids, max_workers, executor)
+    bar = _bar(progress)
     outcomes: dict[str, Outcome | None] = {}
     total = None
     if isinstance(run_uids, Sized):
-        # Kept, as some that have a length can be read only once.
-        run.run_uids = list(run_uids)
-        outcomes = dict.fromkeys(map(_text, run.run_uids))
+        run.run_uids = list(run_uids)  # some that have a length can be read only once
+        outcomes = dict.fromkeys(map(text_of, run.run_uids))
         total = len(outcomes)
     try:
-        with _progress(progress, total) as show, closing(run.outcomes(outcomes)) as ended:
+        with bar(total) as show, closing(run.outcomes(outcomes)) as ended:
             for done, (run_uid, outcome) in enumerate(ended, 1):
                 outcomes[run_uid] = outcome
                 show(done)
         return _result(outcomes)
     except KeyboardInterrupt:
         pass
-    raise BulkInterrupted(run.abandon(outcomes))
+    except BaseException as error:
+        known = run.abandon(outcomes, grace=0)
+        logger.warning("delete_jobs was stopped by %s: %s", type(error).__name__, known)
+        raise
+    raise BulkInterrupted(run.abandon(outcomes, _GRACE))
 
 
 def iter_delete_jobs(
@@ -218,30 +103,31 @@ def iter_delete_jobs(
     max_workers: int = 32,
     executor: Executor | None = None,
 ) -> Generator[tuple[str, Outcome], None, None]:
-    """Cancel many jobs at once, and give each outcome as it comes.
+    """Cancel many jobs at once, and yield each outcome as it arrives.
 
-    Nothing is kept but some 20 bytes for each id, by which repeated ones are known. Closing the
-    iterator stops the work: nothing more is sent, what is in flight is not waited for.
+    Nothing is kept but about 20 bytes for each ID, by which repeated ones are known. Closing the
+    iterator stops the work: nothing more is sent, and what is in flight is not waited for.
 
     Args:
         api: What cancels one job.
-        run_uids: The ids, from an iterator of any length; a repeated one is asked for once.
+        run_uids: The IDs, from an iterator of any length; a repeated one is asked for once.
         max_workers: As in `delete_jobs`.
         executor: As in `delete_jobs`.
 
     Yields:
-        An id and its outcome. Ids that are not attempted, because the token is missing or
-        invalid, are left out.
+        An ID and its outcome. IDs that are not attempted, because the server does not know who is
+        asking, are left out.
 
     Raises:
-        ApiTypeError, ApiValueError: An argument can't be used; nothing was sent.
-        Exception: What `run_uids` raised, after the outcomes of all that was in flight.
+        ApiTypeError, ApiValueError: If an argument can't be used; nothing was sent.
+        Exception: If `run_uids` or a hook of yours raised it, after the outcomes of all that was
+            in flight; if a signal handler did, at once.
     """
     return _Run(api, run_uids, max_workers, executor).outcomes()
 
 
 class _Run:
-    """The work of one call: as one job comes out, another goes in."""
+    """The work of one call: as one job ends, another begins."""
 
     def __init__(
         self,
@@ -250,183 +136,99 @@ class _Run:
         max_workers: int,
         executor: Executor | None,
     ) -> None:
-        if isinstance(run_uids, (str, bytes)) or not isinstance(run_uids, Iterable):
-            raise ApiTypeError(
-                reason=f"run_uids must be many ids, not one {type(run_uids).__name__}",
-                hint="For one job write [run_uid], or call delete_job.",
-            )
-        if not isinstance(api, JobApi):
-            raise ApiTypeError(reason=f"api must be a JobApi, not {type(api).__name__}")
-        if isinstance(max_workers, bool) or not isinstance(max_workers, int):
-            raise ApiTypeError(reason="max_workers must be a whole number")
-        if max_workers < 1:
-            raise ApiValueError(reason="max_workers must be 1 or more")
+        _check_ids(run_uids)
+        if not callable(getattr(api, "delete_job", None)):
+            checks.reject_type("api", "a JobApi", api)
+        most = checks.integer("max_workers", max_workers, 1)
         if not isinstance(executor, (Executor, NoneType)):
-            raise ApiTypeError(
-                reason="executor must be a concurrent.futures.Executor",
-                hint="For a Dask cluster write executor=client.get_executor().",
-            )
-        self._api = _Portable(api)
-        # Dask answers a task that is the same as an earlier one with the earlier result.
-        self._name = uuid4().hex
+            hint = "For a Dask cluster write executor=client.get_executor()."
+            checks.reject_type("executor", "a concurrent.futures.Executor", executor, hint)
+        # On this thread, so that the warning points at the caller's line.
+        getattr(getattr(api, "api_client", None), "warn_once", lambda: None)()
         self.run_uids = run_uids
-        if executor is None or isinstance(executor, ThreadPoolExecutor):
-            # Threads without a connection would only wait for those that have one.
-            max_workers = min(max_workers, api.api_client.configuration.connection_pool_maxsize)
-        # To our own threads as much again is handed in advance, so that none waits for this one.
-        self._has_advance = executor is None
-        self._free = 2 * max_workers if self._has_advance else max_workers
-        self._cancel_is_proof = executor is None or _proves_by_cancel(executor)
-        self._executor = DaemonExecutor(max_workers) if executor is None else executor
-        self._in_flight: dict[str, Future[Outcome] | None] = {}
-        self._ended: queue.SimpleQueue[tuple[str, Outcome | None]] = queue.SimpleQueue()
-        self._stopped = False
-        self._failure: Exception | None = None
+        context = copy_context()
+        self._workers: Workers = (
+            ThreadWorkers(api, context, most)
+            if executor is None
+            else ExecutorWorkers(api, context, most, executor)
+        )
+        self._seen = _Seen()
 
     def outcomes(
         self, order: dict[str, Outcome | None] | None = None
     ) -> Generator[tuple[str, Outcome], None, None]:
-        """The outcomes as they come; ids are put into `order` as they are drawn."""
-        fresh = self._fresh(order)
+        """Yield the outcomes as they arrive.
+
+        Args:
+            order: Where IDs are put as they are read. With it, what the caller's own code raises
+                comes at once; without it, after the outcomes.
+        """
+        workers = self._workers
         try:
-            self._fill(fresh)
-            while self._in_flight:
-                run_uid, outcome = self._next_ended()
-                self._free += 1
-                # Before the outcome is handed out: whoever gets it may take their time.
-                self._fill(fresh)
+            source = iter(self.run_uids)
+            self._fill(source, order)
+            while workers.in_hand and (order is None or workers.failure is None):
+                run_uid, outcome = workers.take_out()
+                # Before the outcome is yielded: whoever gets it may take their time.
+                self._fill(source, order)
                 if outcome is not None:
                     yield run_uid, outcome
                 # Only now: an interrupt at any point finds the outcome here or with the caller.
-                del self._in_flight[run_uid]
+                workers.known.pop(run_uid, None)
         finally:
-            self._stop()
-            del self._executor  # threads of our own end with it
-        if self._failure is not None:
-            raise self._failure
+            workers.end()
+        if workers.failure is not None:
+            raise workers.failure
 
-    def abandon(self, outcomes: dict[str, Outcome | None]) -> BulkResult:
-        """Stop, wait a moment for what is in flight, and give all that is known."""
-        grace = _GRACE
+    def abandon(self, outcomes: dict[str, Outcome | None], grace: float) -> BulkResult:
+        """Stop, wait a moment for what is in flight, and return all that is known."""
+        workers = self._workers
         while True:
             try:
-                self._stop()
-                # wait() would also wait for those that were taken back before any thread saw them.
-                left = [future for future in self._in_flight.values() if future]
-                wait_for_futures([future for future in left if not future.done()], grace)
-                for run_uid, future in self._in_flight.items():
-                    outcomes[run_uid] = self._outcome(future)
+                workers.end()
+                ends = time.monotonic() + grace
+                while workers.are_busy and (left := ends - time.monotonic()) > 0:
+                    with suppress(queue.Empty):
+                        workers.ended.get(timeout=left)
+                for run_uid in [*workers.in_hand, *workers.known]:
+                    if run_uid in workers.known:
+                        outcomes[run_uid] = workers.known[run_uid]
+                    elif run_uid in workers.taken:
+                        outcomes[run_uid] = unknown("Interrupted before the response arrived")
                 return _result(outcomes)
-            except KeyboardInterrupt:  # an impatient one: the result is wanted all the same
+            except KeyboardInterrupt:  # an impatient one: the result is wanted anyway
                 grace = 0
 
-    def _fresh(
-        self, order: dict[str, Outcome | None] | None
-    ) -> Generator[tuple[str, str | UUID], None, None]:
-        """Each id that was not there before, as a string and as it was given."""
-        seen = _Seen()
-        for given in self.run_uids:
-            run_uid = _text(given)
+    def _fill(self, source: Iterator[str | UUID], order: dict[str, Outcome | None] | None) -> None:
+        """Begin a job, and more while no outcome waits: the next ID may be long in coming."""
+        workers = self._workers
+        while workers.has_room and not workers.stopped and workers.failure is None:
+            try:
+                given = next(source, _END)
+                run_uid = text_of(given)
+            except Exception as error:
+                workers.failure = error  # what is in flight goes on
+                break
+            if given is _END:
+                break
             if order is not None:
                 order.setdefault(run_uid)
-            if seen.add(run_uid):
-                yield run_uid, given
-
-    def _fill(self, fresh: Iterator[tuple[str, str | UUID]]) -> None:
-        """Submit a job, and more while no outcome waits: the next id may be long in coming."""
-        while self._free and not self._stopped:
-            try:
-                pair = next(fresh, None)
-            except Exception as error:
-                self._failure = error
-                pair = None
-            if pair is None:
+            if self._seen.add(run_uid):
+                # A subclass of str, such as an enumeration's, may be unknown in another process.
+                workers.begin(run_uid, run_uid if isinstance(given, str) else given)
+            if not workers.ended.empty():
                 return
-            self._submit(*pair)
-            if not self._ended.empty():
-                return
-
-    def _submit(self, run_uid: str, given: str | UUID) -> None:
-        self._free -= 1
-        task = partial(_delete, self._api, given, self._name)
-        end = partial(self._end, run_uid)
-        try:
-            if isinstance(self._executor, DaemonExecutor):
-                # Known before it can begin, so that no interrupt finds work without its future.
-                future: Future[Outcome] = Future()
-                future.add_done_callback(end)
-                self._in_flight[run_uid] = future
-                self._executor.begin(future, task)
-            else:
-                self._in_flight[run_uid] = None
-                self._in_flight[run_uid] = future = self._executor.submit(task)
-                future.add_done_callback(end)
-        except Exception as error:
-            self._stopped = True
-            self._in_flight[run_uid] = None
-            self._ended.put((run_uid, ApiConnectionError(reason=_executor_failed(error))))
-
-    def _end(self, run_uid: str, future: Future[Outcome]) -> None:
-        """Take note of an outcome, on the thread that brought it."""
-        outcome = self._outcome(future)
-        if isinstance(outcome, ApiException) and _is_about_token(outcome):
-            self._stop()
-        self._ended.put((run_uid, outcome))
-
-    def _next_ended(self) -> tuple[str, Outcome | None]:
-        if self._has_advance and self._ended.empty() and len(self._in_flight) >= _MANY:
-            # Outcomes are taken by the handful: each waking of this thread stops those at work.
-            time.sleep(_HANDFUL)
-        # In pieces: a Ctrl-C just before a wait, and any on Windows, is noticed only when it ends.
-        while True:
-            with suppress(queue.Empty):
-                return self._ended.get(timeout=_LONGEST_WAIT)
-
-    def _outcome(self, future: Future[Outcome] | None) -> Outcome | None:
-        """What became of a job; None if nothing was sent for it."""
-        if future is None or not future.done():
-            return _unknown("Interrupted before the answer came")
-        if future.cancelled():
-            return None if self._cancel_is_proof else _unknown("Given up before the answer came")
-        error = future.exception()
-        if error is None:
-            return future.result()
-        return _unknown(_executor_failed(error))
-
-    def _stop(self) -> None:
-        """Submit nothing more, and take back what has not begun."""
-        self._stopped = True
-        for future in list(self._in_flight.values()):
-            if future is not None:
-                future.cancel()
-
-
-class _Portable:
-    """An API that is pickled once for all the work, and unpickled once in each process."""
-
-    def __init__(self, api: JobApi) -> None:
-        self.api = api
-        self._pickle: bytes | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self._pickle is None:
-            self._pickle = pickle.dumps(self.api)
-        return _unpacked, (self._pickle,)
-
-
-@lru_cache(maxsize=8)
-def _unpacked(pickled: bytes) -> _Portable:
-    return _Portable(pickle.loads(pickled))
+        workers.flush()
 
 
 class _Seen:
-    """The ids that were there before, in some 20 bytes each: a set takes five times as much."""
+    """The IDs that were there before, in about 20 bytes each: a set takes five times as much."""
 
     def __init__(self) -> None:
         self._digests = [b""] * 4096
 
     def add(self, run_uid: str) -> bool:
-        """Whether the id is new."""
+        """Tell whether the ID is new."""
         digest = sha256(run_uid.encode("utf-8", "surrogatepass")).digest()[:16]
         place = int.from_bytes(digest[:2], "big") % len(self._digests)
         if digest in self._digests[place]:
@@ -435,17 +237,13 @@ class _Seen:
         return True
 
 
-def _text(run_uid: object) -> str:
-    # An enumeration of strings shows as its member's name, and stands for its value.
-    return str.__str__(run_uid) if isinstance(run_uid, str) else str(run_uid)
-
-
-def _delete(portable: _Portable, run_uid: str | UUID, run: str) -> Outcome:
-    # Returned, not raised: a raised error brings its traceback along, and Dask logs arguments.
-    try:
-        return portable.api.delete_job(run_uid)
-    except ApiException as error:
-        return error.with_traceback(None)
+def _check_ids(run_uids: object) -> None:
+    hint = "For one job write [run_uid], or call delete_job."
+    are_many = isinstance(run_uids, Iterable) and not isinstance(run_uids, (str, bytes))
+    if hasattr(run_uids, "columns"):
+        are_many, hint = False, "Pass the column with the IDs, such as frame['run_uid']."
+    if not are_many:
+        checks.reject_type("run_uids", "an iterable of IDs", run_uids, hint)
 
 
 def _result(outcomes: Mapping[str, Outcome | None]) -> BulkResult:
@@ -453,50 +251,24 @@ def _result(outcomes: Mapping[str, Outcome | None]) -> BulkResult:
     return BulkResult(known, [run_uid for run_uid in outcomes if run_uid not in known])
 
 
-def _executor_failed(error: BaseException) -> str:
-    return f"The executor failed: {format_exception_only(error)[-1].strip()}"
-
-
-def _unknown(reason: str) -> ApiConnectionError:
-    return ApiConnectionError(reason=reason, maybe_applied=True)
-
-
-def _is_about_token(error: ApiException) -> bool:
-    """Whether a refusal is the same for every job, since the server does not know who asks."""
-    about_token = _ABOUT_TOKEN.search(error.message or "")
-    return error.status == 401 or (error.status == 403 and about_token is not None)
-
-
-_ABOUT_TOKEN = re.compile(
-    r"(invalid|missing|expired) token"
-    r"|(token|credentials) (is |was |were |has )?(invalid|missing|expired|not provided)",
-    re.IGNORECASE,
-)
-
-
-def _proves_by_cancel(executor: Executor) -> bool:
-    """Whether work whose future could be cancelled was never begun; Dask's may have been."""
-    from concurrent.futures import ProcessPoolExecutor
-
-    return isinstance(executor, (ThreadPoolExecutor, ProcessPoolExecutor))
-
-
-@contextmanager
-def _progress(
-    progress: bool | Callable[[int, int | None], object] | None, total: int | None
-) -> Iterator[Callable[[int], object]]:
-    """What to call with the number of jobs that are done."""
+def _bar(
+    progress: bool | Callable[[int, int | None], object] | None,
+) -> Callable[[int | None], AbstractContextManager[Callable[[int], object]]]:
+    """Return what makes, of the number of jobs, a context with what to call as jobs are done."""
     if callable(progress):
-        yield lambda done: progress(done, total)
-        return
+        return lambda total: nullcontext(lambda done: progress(done, total))
     if not isinstance(progress, (bool, NoneType)):
-        raise ApiTypeError(reason="progress must be True, False, None or a callable")
+        checks.reject_type("progress", "True, False, None or a callable", progress)
     tqdm = _tqdm() if progress or (progress is None and _is_watched()) else None
     if progress and tqdm is None:
         raise ApiValueError(reason="progress needs tqdm", hint="Install it: pip install tqdm")
     if tqdm is None:
-        yield lambda done: None
-        return
+        return lambda total: nullcontext(lambda done: None)
+    return partial(_shown, tqdm)
+
+
+@contextmanager
+def _shown(tqdm: Any, total: int | None) -> Iterator[Callable[[int], object]]:
     with tqdm(total=total, desc="Cancelling", unit="job") as bar:
         yield lambda done: bar.update()
 
@@ -509,24 +281,7 @@ def _tqdm() -> Any:
 
 
 def _is_watched() -> bool:
-    """Whether standard error is a terminal, or this a notebook."""
+    """Tell whether standard error is a terminal, or this a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel") or (sys.stderr is not None and sys.stderr.isatty())
-
-
-def _why(error: ApiException) -> str:
-    """An error without what differs from job to job."""
-    said = f"{error.status} {error.reason}" if error.status else error.reason
-    parts = [f"{said}: {error.message}" if error.message else said]
-    if error.maybe_applied:
-        parts.append("Whether it was cancelled is not known")
-    if error.hint:
-        parts.append(error.hint)
-    text = " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts)
-    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
-
-
-def _some(ids: list[str]) -> str:
-    shown = ", ".join(run_uid[:_SHOWN_LENGTH] for run_uid in ids[:_SHOWN_IDS])
-    return f"{shown}, …" if len(ids) > _SHOWN_IDS else shown

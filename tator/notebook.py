@@ -1,4 +1,4 @@
-"""How things look in a notebook: one small table, with every value escaped."""
+"""The table that notebooks show, with every value escaped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from html import escape
 
 
 def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
-    """An HTML table out of a caption and rows of cells."""
+    """Return an HTML table.
+
+    Args:
+        caption: The text above it.
+        rows: The cells of each row: strings as they are, other values as their `repr`.
+    """
     body = "".join(
         "<tr>"
         + "".join(f'<td style="text-align:left">{_cell(cell)}</td>' for cell in row)

@@ -1,28 +1,31 @@
-"""JSON ↔ Python: text to typed values and back."""
+"""JSON ↔ Python: text to typed values and back, for our models and for those of generators."""
 
 from __future__ import annotations
 
 import json
 import sys
 import types
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 from tator import models
+from tator.checks import is_uuid
 from tator.models.model import Model
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = "\ufeff"
 
-Reader: TypeAlias = Callable[[object], Any]
+Reader: TypeAlias = Callable[[object, Any], Any]
+"""Takes a JSON value and the configuration that models of generators are made with."""
 
 
 def to_json(value: object) -> bytes:
-    """A request body: JSON in UTF-8.
+    """Return a request body: JSON in UTF-8.
 
     Raises:
-        TypeError, ValueError: The value has no form in JSON.
+        TypeError, ValueError: If the value has no form in JSON.
     """
     import six  # only requests with a body need it
 
@@ -30,10 +33,10 @@ def to_json(value: object) -> bytes:
 
 
 def plain(value: object) -> Any:
-    """A value as `json.dumps` takes it: models by their JSON names, dates in ISO 8601.
+    """Return a value as `json.dumps` takes it: models by their JSON names, dates in ISO 8601.
 
     Raises:
-        TypeError: The value is none of those that JSON, the models, dates and UUIDs have.
+        TypeError: If the value has no form in JSON.
     """
     if value is None or isinstance(value, (str, int, float)):
         return value
@@ -43,84 +46,121 @@ def plain(value: object) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {_key(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Model):
-        pairs = ((field.json_name, getattr(value, name)) for name, field in value.fields.items())
-        return {json_name: plain(item) for json_name, item in pairs if item is not None}
+    kind: Any = type(value)
+    if is_model(kind):
+        pairs = [(name, getattr(value, attr)) for attr, name, _ in _fields(kind)]
+        return {name: plain(item) for name, item in pairs if item is not None}
     if is_uuid(value):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def is_uuid(value: object) -> bool:
-    """Whether a value is a `uuid.UUID`; where no one imported that module, there is none."""
-    uuid = sys.modules.get("uuid")
-    return uuid is not None and isinstance(value, uuid.UUID)
-
-
 def from_json(data: bytes | str) -> Any:
-    """The value that JSON text stands for; a byte order mark is skipped.
+    """Return the value that JSON text stands for; a byte order mark is skipped.
 
     Raises:
-        ValueError: The text is not UTF-8, or not JSON.
+        ValueError: If the text is not UTF-8, or not JSON.
     """
     try:
-        # json.loads would guess at UTF-16 and UTF-32 too, which no server of Tator's sends.
-        text = data if isinstance(data, str) else data.removeprefix(_BYTE_ORDER_MARK).decode()
-        return _decode(text)
+        # json.loads would guess at UTF-16 and UTF-32 too, which no Tator server sends.
+        text = data if isinstance(data, str) else data.decode()
+        return _decode(text.removeprefix(_BYTE_ORDER_MARK))
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
 
 
-def _no_json(constant: str) -> Any:
+def _not_json(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_constant=_no_json).decode  # NaN and Infinity are Python's own
+_decode = json.JSONDecoder(parse_constant=_not_json).decode  # NaN and Infinity are Python's own
 
 
-@lru_cache(maxsize=256)
-def reader(kind: Hashable) -> Reader:
-    """The function that turns a JSON value into `kind`, and raises ValueError where it can't.
+def is_model(kind: object) -> bool:
+    """Tell whether a class is a model, ours or one that a generator wrote."""
+    return (
+        isinstance(kind, type)
+        and isinstance(getattr(kind, "attribute_map", None), dict)
+        and _types_of(kind) is not None
+    )
+
+
+def empty(kind: object, settings: Any = None) -> Any:
+    """Return what a response without content stands for: an empty model, if a model is expected."""
+    if isinstance(kind, str) and kind.isidentifier() and kind not in _BY_NAME:
+        kind = _model_named(kind, None)
+    if not is_model(kind) or not _fields(kind):
+        return None
+    with suppress(ValueError):  # a model of a generator may need a value
+        return _read_model(kind, {}, settings)
+    return None
+
+
+def reader(kind: object, namer: type | None = None) -> Reader:
+    """Return the function that reads a JSON value as `kind`; it raises ValueError if it can't.
+
+    `null` is read as `None`, whatever the kind.
 
     Args:
         kind: `str`, `int`, `float`, `bool`, `list`, `dict`, `object`, `date`, `datetime`, a model
-            class, `list[X]` or `dict[str, X]`, or the names of these as the generated clients write
+            class, `list[X]` or `dict[str, X]`, or the names of these as generated clients write
             them: `'list[InlineResponse2044]'`, `'dict(str, int)'`.
+        namer: The model of a generator that names this kind for one of its fields.
 
     Raises:
-        TypeError: There is no such kind.
+        TypeError: If there is no such kind.
     """
     if isinstance(kind, str):
-        return _reader_of_name(kind.replace(" ", ""))
+        return _reader_of_name(kind.replace(" ", ""), namer)
     if isinstance(kind, types.GenericAlias):
         if kind.__origin__ is list:
-            return _list_of(reader(kind.__args__[0]))
+            return _list_of(reader(kind.__args__[0], namer))
         if kind.__origin__ is dict and kind.__args__[0] is str:
-            return _dict_of(reader(kind.__args__[1]))
+            return _dict_of(reader(kind.__args__[1], namer))
     elif isinstance(kind, type):
-        if issubclass(kind, Model):
-            return _model_of(kind)
-        if kind in _SIMPLE:
-            return _SIMPLE[kind]
-    raise TypeError(f"{kind!r} is no type that an answer can be read as")
+        return _reader_of_class(kind, namer is None)
+    raise TypeError(f"{kind!r} is not a type that a response can be read as")
 
 
-def _reader_of_name(name: str) -> Reader:
+@lru_cache(maxsize=256)
+def _reader_of_class(kind: Any, is_strict: bool) -> Reader:
+    if kind in _STRICT:
+        return (_STRICT if is_strict else _LENIENT)[kind]
+    if is_model(kind):
+        return _nullable(lambda value, settings: _read_model(kind, value, settings))
+    raise TypeError(f"{kind!r} is not a type that a response can be read as")
+
+
+def _reader_of_name(name: str, namer: type | None) -> Reader:
     for opening, closing, build in (("list[", "]", _list_of), *_DICTS):
         if name.startswith(opening) and name.endswith(closing):
-            return build(_reader_of_name(name[len(opening) : -1]))
-    simple = {kind.__name__: read for kind, read in _SIMPLE.items()}
-    if name in simple:
-        return simple[name]
-    if name in models.__all__:
-        return _model_of(getattr(models, name))
-    raise TypeError(f"{name!r} is no type that an answer can be read as")
+            return build(_reader_of_name(name[len(opening) : -1], namer))
+    if name in _BY_NAME:
+        # Generated clients write types as names, and coerced what they read.
+        return _reader_of_class(_BY_NAME[name], is_strict=False)
+    if name == "file":
+        raise TypeError("'file' is not read as JSON: pass _preload_content=False for its bytes")
+    return reader(_model_named(name, namer))
+
+
+def _model_named(name: str, namer: type | None) -> type:
+    """Find a class by its name: beside the model that names it, then in `tator.models`."""
+    module = namer.__module__ if namer else ""
+    for place in (sys.modules.get(module), sys.modules.get(module.rpartition(".")[0]), models):
+        found = getattr(place, name, None)
+        if is_model(found):
+            return cast(type, found)
+    raise TypeError(f"{name!r} is not a type that a response can be read as")
+
+
+def _nullable(read: Reader) -> Reader:
+    return lambda value, settings: None if value is None else read(value, settings)
 
 
 def _exactly(kind: type, *others: type) -> Reader:
     accepted = (kind, *others)
 
-    def read(value: object) -> object:
+    def read(value: object, settings: Any) -> object:
         # bool is a subclass of int, and JSON tells them apart.
         if type(value) not in accepted:
             raise ValueError(f"{kind.__name__} expected, {type(value).__name__} found")
@@ -129,58 +169,157 @@ def _exactly(kind: type, *others: type) -> Reader:
     return read
 
 
-_read_str = _exactly(str)
+_read_str, _read_list, _read_dict = _exactly(str), _exactly(list), _exactly(dict)
 
 
-def _read_datetime(value: object) -> datetime:
+def _read_datetime(value: object, settings: Any) -> datetime:
     from dateutil.parser import isoparse  # costs more than the rest of a call's imports
 
-    return isoparse(_read_str(value))
+    return _parsed(isoparse, _read_str(value, settings))
 
 
-_SIMPLE: dict[type, Reader] = {
-    object: lambda value: value,
-    str: _read_str,
-    int: _exactly(int),
-    float: _exactly(float, int),
-    bool: _exactly(bool),
-    dict: _exactly(dict),
-    list: _exactly(list),
-    datetime: _read_datetime,
-    date: lambda value: _read_datetime(value).date(),
+def _read_any_datetime(value: object, settings: Any) -> datetime:
+    from dateutil.parser import parse
+
+    return _parsed(parse, _read_str(value, settings))
+
+
+def _parsed(parse: Callable[[str], datetime], text: str) -> datetime:
+    try:
+        return parse(text)
+    except (ArithmeticError, RuntimeWarning):  # a large number; an unknown time zone
+        raise ValueError(f"{text!r} is not a valid date") from None
+
+
+def _coerced(kind: Callable[[Any], Any]) -> Reader:
+    """Return a reader that converts a value as generated clients do; what it can't stays."""
+
+    def read(value: object, settings: Any) -> object:
+        try:
+            return kind(value)
+        except TypeError:
+            return value
+        except OverflowError as error:  # int() of an infinite float, such as 1e999
+            raise ValueError(str(error)) from None
+
+    return read
+
+
+_STRICT: dict[type, Reader] = {
+    object: lambda value, settings: value,
+    str: _nullable(_read_str),
+    int: _nullable(_exactly(int)),
+    float: _nullable(_exactly(float, int)),
+    bool: _nullable(_exactly(bool)),
+    dict: _nullable(_read_dict),
+    list: _nullable(_read_list),
+    datetime: _nullable(_read_datetime),
+    date: _nullable(lambda value, settings: _read_datetime(value, settings).date()),
 }
+# As the generated clients read the fields of their models.
+_LENIENT: dict[type, Reader] = {
+    **_STRICT,
+    **{kind: _nullable(_coerced(kind)) for kind in (str, int, float, bool)},
+    datetime: _nullable(_read_any_datetime),
+    date: _nullable(lambda value, settings: _read_any_datetime(value, settings).date()),
+}
+_BY_NAME: dict[str, type] = {**{kind.__name__: kind for kind in _STRICT}, "long": int}
 
 
 def _list_of(read: Reader) -> Reader:
-    read_list = _exactly(list)
-    return lambda value: [read(item) for item in read_list(value)]
+    return _nullable(
+        lambda value, settings: [read(item, settings) for item in _read_list(value, settings)]
+    )
 
 
 def _dict_of(read: Reader) -> Reader:
-    read_dict = _exactly(dict)
-    return lambda value: {name: read(item) for name, item in read_dict(value).items()}
+    return _nullable(
+        lambda value, settings: {
+            name: read(item, settings) for name, item in _read_dict(value, settings).items()
+        }
+    )
 
 
 _DICTS = (("dict(str,", ")", _dict_of), ("dict[str,", "]", _dict_of))
 
 
-def _model_of(cls: type[Model]) -> Reader:
-    fields = [
-        (name, field.json_name, reader(cast(Hashable, field.kind)))
-        for name, field in cls.fields.items()
-    ]
-    read_dict = _exactly(dict)
+def _types_of(cls: type) -> dict[str, Any] | None:
+    found = getattr(cls, "openapi_types", None)
+    found = getattr(cls, "swagger_types", None) if found is None else found
+    return found if isinstance(found, dict) else None
 
-    def read(value: object) -> Model:
-        known = read_dict(value)
+
+@lru_cache(maxsize=256)
+def _fields(cls: Any) -> list[tuple[str, str, Any]]:
+    """Return attribute, JSON name and kind of each field of a model."""
+    if issubclass(cls, Model):
+        return [(name, field.json_name, field.kind) for name, field in cls.fields.items()]
+    names: dict[str, str] = cls.attribute_map
+    return [(attr, names.get(attr, attr), kind) for attr, kind in (_types_of(cls) or {}).items()]
+
+
+@lru_cache(maxsize=256)
+def _readers(cls: Any) -> list[tuple[str, str, Reader]]:
+    if issubclass(cls, Model):
+        return [(attr, name, reader(kind)) for attr, name, kind in _fields(cls)]
+    return [(attr, name, _reader_when_needed(kind, cls)) for attr, name, kind in _fields(cls)]
+
+
+def _reader_when_needed(kind: Any, namer: type) -> Reader:
+    """Return a reader that looks for its kind at the first value.
+
+    Generators name kinds that no package defines, such as `OneOfstringnumber`.
+    """
+
+    def read(value: object, settings: Any) -> Any:
+        try:
+            return reader(kind, namer)(value, settings)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+    return _nullable(read)
+
+
+def _read_model(cls: Any, value: object, settings: Any) -> Any:
+    if issubclass(cls, Model):
+        known = _read_dict(value, settings)
         model = cls()
-        for name, json_name, read_field in fields:
-            item = known.get(json_name)
+        for attr, name, read in _readers(cls):
+            item = read(known.get(name), settings)
             if item is not None:
-                setattr(model, name, read_field(item))
+                setattr(model, attr, item)
         return model
+    return _read_generated(cls, value, settings)
 
-    return read
+
+def _read_generated(cls: Any, value: object, settings: Any) -> Any:
+    """Make a model that a generator wrote, by its own constructor and with its own checks."""
+    if not _fields(cls) and not hasattr(cls, "get_real_child_model"):
+        return value  # an enumeration: its class only names what the server may send
+    known = _read_dict(value, settings)
+    given = {
+        attr: read(known[name], settings) for attr, name, read in _readers(cls) if name in known
+    }
+    if _takes_configuration(cls):
+        given["local_vars_configuration"] = settings
+    try:
+        model = cls(**given)
+        child = model.get_real_child_model(known) if getattr(model, "discriminator", None) else None
+    except Exception as error:
+        raise ValueError(f"{cls.__name__}: {error}") from None
+    # The server names the child, but only among those that the model itself lists.
+    children = getattr(cls, "discriminator_value_class_map", {}).values()
+    if child not in children or child == cls.__name__:
+        return model
+    return _reader_when_needed(child, cls)(value, settings)
+
+
+@lru_cache(maxsize=256)
+def _takes_configuration(cls: Any) -> bool:
+    """Tell whether a constructor takes the configuration, as those of openapi-generator do."""
+    from inspect import signature  # only models of generators need it
+
+    return "local_vars_configuration" in signature(cls).parameters
 
 
 def _key(key: object) -> str:

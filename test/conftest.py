@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 import tator
+
+if TYPE_CHECKING:
+    from certificates import Tls
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,9 +27,10 @@ def _interruptible() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test sees this machine's server, token or proxy, nor a default of another test's."""
+    """No test sees this machine's server, token, CAs or proxy, nor the default of another test."""
+    names = ("TATOR_HOST", "TATOR_TOKEN", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSLKEYLOGFILE")
     for name in list(os.environ):
-        if name in ("TATOR_HOST", "TATOR_TOKEN") or name.lower().endswith("_proxy"):
+        if name in names or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     yield
     tator.Configuration.set_default(None)
@@ -41,3 +47,17 @@ def _no_threads_left() -> Iterator[None]:
         if thread not in before and thread.is_alive() and not thread.daemon
     ]
     assert not left
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """The certificate authority."""
+    from certificates import Tls  # not every environment of tox has what it needs
+
+    return Tls(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every backoff is as short as chance can make it."""
+    monkeypatch.setattr(random, "uniform", lambda least, most: least)

@@ -26,7 +26,7 @@ TOKEN = "sesame-0123456789abcdef"
 UID = "00000000-0000-1000-8000-000000000000"
 DONE = json.dumps({"message": "Done."}).encode()
 _OURS = str(Path(__file__).parent)
-_SLACK = 1.0  # seconds past its deadline that a call may end
+_SLACK = 1.0  # seconds after its deadline by which a call must end
 
 
 class Connection:
@@ -85,10 +85,10 @@ Script = Callable[[Connection], object]
 
 
 class Peer:
-    """A listening socket that runs a script for each connection, on a thread of its own.
+    """A listening socket that runs a script for each connection, on a separate thread.
 
     Args:
-        script: What to do with a connection; it is closed afterwards.
+        script: What to do with a connection; it is closed in the end.
         tls: A server's context, to speak TLS from the start.
 
     Attributes:
@@ -170,22 +170,22 @@ class Peer:
             sock.close()
 
 
-def answering(*answers: bytes | Script, keep: bool = False) -> Script:
-    """A script that gives the nth request to the peer the nth answer, and then the last again.
+def answering(*responses: bytes | Script, keep: bool = False) -> Script:
+    """A script that sends the nth response to the nth request, and the last one to all others.
 
     Args:
-        answers: What to send, or what to do, once a request was read.
+        responses: What to send, or what to do, after a request was read.
         keep: Whether to go on with the next request on the same connection.
     """
 
     def script(connection: Connection) -> None:
         while True:
             connection.request()
-            answer = answers[min(len(connection.peer.requests), len(answers)) - 1]
-            if callable(answer):
-                answer(connection)
+            response = responses[min(len(connection.peer.requests), len(responses)) - 1]
+            if callable(response):
+                response(connection)
             else:
-                connection.send(answer)
+                connection.send(response)
             if not keep:
                 return
 
@@ -198,14 +198,14 @@ def http(
     headers: Mapping[str, str] | None = None,
     reason: str = "Whatever",
 ) -> bytes:
-    """A well-formed answer."""
+    """A well-formed response."""
     lines = [f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
 def make_api(host: str, **settings: Any) -> tator.JobApi:
-    """An API with a known token and, where nothing else is said, a deadline of 10 s."""
+    """An API with a known token and a deadline of 10 s, unless `settings` say otherwise."""
     settings = {"deadline": 10, "api_key": {"Authorization": TOKEN}, **settings}
     prefix = {"Authorization": "Token"}
     configuration = tator.Configuration(host, api_key_prefix=prefix, **settings)
@@ -220,13 +220,13 @@ def failure(
     secrets: tuple[str, ...] = (TOKEN,),
     **options: Any,
 ) -> E:
-    """The error of exactly this kind that a call ends with; it shows no secret, wherever one looks.
+    """The error of exactly this class that a call ends with; it shows no sensitive value.
 
     Args:
         kind: Its class.
         call: What to call, with `args` and `options`.
-        maybe_applied: What the error is to say about the server.
-        secrets: What must not be found in it.
+        maybe_applied: What the error must say about the server.
+        secrets: Text that must not be in it, its causes or the frames of their tracebacks.
     """
     with pytest.raises(tator.ApiException) as caught:
         call(*args, **options)
@@ -238,10 +238,31 @@ def failure(
     return error
 
 
+def rejected(
+    kind: type[E],
+    call: Callable[..., object],
+    *args: Any,
+    secrets: tuple[str, ...] = (TOKEN,),
+    **options: Any,
+) -> E:
+    """The error of exactly this class that rejects a value when it is set; nothing was sent.
+
+    Frames may hold such a value, since the caller's own frame does; the error does not show it.
+    """
+    with pytest.raises(tator.ApiException) as caught:
+        call(*args, **options)
+    error = caught.value
+    assert type(error) is kind, repr(error)
+    assert (error.maybe_applied, error.attempts) == (False, 0)
+    seen = f"{error} {error!r} {error.args} {vars(error)} {error.__cause__!r}"
+    assert not [secret for secret in secrets if secret in seen]
+    return error
+
+
 def everything_shown(error: BaseException) -> str:
     """All that an error, what caused it and their tracebacks with local variables display.
 
-    The locals of the tests do not count: they hold the secrets that are looked for.
+    The locals of the tests do not count: they hold the sensitive values that are looked for.
     """
     parts = []
     rest: list[BaseException | None] = [error]
@@ -265,7 +286,7 @@ def everything_shown(error: BaseException) -> str:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """What is done here ends by then, give or take what a busy machine needs."""
+    """The block ends by then, with a margin for a busy machine."""
     started = time.monotonic()
     yield
     assert time.monotonic() - started < seconds + _SLACK

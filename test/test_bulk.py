@@ -1,4 +1,4 @@
-"""Many deletions at once are bounded, in order, and nothing about them is lost."""
+"""Many cancellations at once are bounded, in order, and nothing about them is lost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import enum
 import io
 import itertools
 import json
-import multiprocessing
+import logging
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -19,56 +18,21 @@ import tracemalloc
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import FrameType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
+import pandas
 import pytest
 import tqdm.auto
-from peers import Peer, answering, http, make_api
+from gates import TOKEN, Gate, interrupt_when
+from peers import Connection, Peer, answering, http, make_api
+from urllib3.exceptions import InsecureRequestWarning
 
 import tator
-from tator import bulk
-from tator.testing import LocalTator, Request
-
-TOKEN = "0123456789abcdef"
-
-
-class Gate:
-    """Holds back the answers of a `LocalTator`, whose work is done by then."""
-
-    def __init__(self, server: LocalTator) -> None:
-        self._arrivals = threading.Semaphore(0)
-        self._open = threading.Event()
-        self._lock = threading.Lock()
-        self.held = 0
-        self.most_held = 0
-        self.connections: set[int] = set()
-        self._free_path = ""
-        server.on_request = self._hold
-
-    def let_through(self, run_uid: str) -> None:
-        self._free_path = f"/rest/Job/{run_uid}"
-
-    def _hold(self, request: Request) -> None:
-        if request.path == self._free_path:
-            return
-        with self._lock:
-            self.connections.add(threading.get_ident())
-            self.held += 1
-            self.most_held = max(self.most_held, self.held)
-        self._arrivals.release()
-        self._open.wait(30)
-        with self._lock:
-            self.held -= 1
-
-    def wait_for(self, count: int) -> None:
-        for _ in range(count):
-            assert self._arrivals.acquire(timeout=30)
-
-    def open(self) -> None:
-        self._open.set()
+from tator import bulk, bulk_result, bulk_workers
+from tator.testing import LocalTator
 
 
 @pytest.fixture
@@ -91,23 +55,25 @@ def gate(server: LocalTator) -> Iterator[Gate]:
     gate.open()
 
 
-def interrupt_when(ready: Callable[[], object]) -> threading.Thread:
-    """Press Ctrl-C, so to speak, when `ready` returns."""
-
-    def press() -> None:
-        ready()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    return thread
+class SoftLimit(Exception):
+    """What a signal handler raises, as Celery's for its soft time limit."""
 
 
-# Outcomes
+@pytest.fixture(params=[Exception, ConnectionError, TimeoutError, ValueError, RuntimeError])
+def soft_limit(request: pytest.FixtureRequest) -> Iterator[type[Exception]]:
+    """A class that the handler of SIGUSR1 raises; its bases are those of our own errors, too."""
+    kind = type("SoftLimit", (SoftLimit, request.param), {})
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise kind
+
+    previous = signal.signal(signal.SIGUSR1, handler)
+    yield kind
+    signal.signal(signal.SIGUSR1, previous)
 
 
 def test_outcomes_are_in_the_order_given(server: LocalTator, api: tator.JobApi) -> None:
-    """The result maps ids to outcomes in the order of the ids, whichever ends first."""
+    """The result maps IDs to outcomes in the order of the IDs, whichever ends first."""
     run_uids = server.launch(50).run_uids
     result = bulk.delete_jobs(api, run_uids)
     assert list(result) == list(run_uids) == result.deleted
@@ -128,7 +94,7 @@ def test_one_failure_never_stops_the_others(server: LocalTator, api: tator.JobAp
 
 
 def test_a_repeated_id_is_asked_for_once(server: LocalTator, api: tator.JobApi) -> None:
-    """An id counts once, be it a string or a UUID."""
+    """An ID counts once, be it a string or a UUID."""
     run_uids = server.launch(50).run_uids
     repeated = [run_uids[0], uuid.UUID(run_uids[0]), *run_uids, *run_uids]
     result = bulk.delete_jobs(api, repeated, max_workers=4)
@@ -144,7 +110,7 @@ def test_an_enumeration_of_ids_stands_for_its_values(server: LocalTator, api: ta
 
 
 def test_a_bad_id_is_an_outcome(server: LocalTator, api: tator.JobApi) -> None:
-    """What can't be an id fails without a request, and the rest goes on."""
+    """What can't be an ID fails without a request, and the rest goes on."""
     run_uid = server.launch().run_uids[0]
     bad: list[Any] = [None, 7, float("nan"), "", "..", "../x", "\udc80", b"x", [], "x" * 300]
     result = bulk.delete_jobs(api, [*bad, run_uid])
@@ -158,7 +124,7 @@ def test_a_bad_id_is_an_outcome(server: LocalTator, api: tator.JobApi) -> None:
 
 
 def test_nothing_to_do_is_done(server: LocalTator, api: tator.JobApi) -> None:
-    """Without ids the result is empty, and no thread is started."""
+    """Without IDs the result is empty, and no thread is started."""
     before = threading.active_count()
     assert dict(bulk.delete_jobs(api, [])) == {}
     assert list(bulk.iter_delete_jobs(api, iter([]))) == []
@@ -168,19 +134,53 @@ def test_nothing_to_do_is_done(server: LocalTator, api: tator.JobApi) -> None:
 def test_a_length_that_can_be_read_only_once_is_enough(
     server: LocalTator, api: tator.JobApi
 ) -> None:
-    """Ids inside someone's own progress bar are read once."""
+    """IDs inside someone's own progress bar are read once."""
     run_uids = server.launch(3).run_uids
     wrapped = tqdm.auto.tqdm((run_uid for run_uid in run_uids), total=3, file=io.StringIO())
     assert bulk.delete_jobs(api, wrapped).deleted == list(run_uids)
 
 
-@pytest.mark.parametrize("run_uids", ["abc", b"abc", uuid.uuid1(), None])
-def test_a_single_id_is_refused(api: tator.JobApi, run_uids: Any) -> None:
-    """One id in place of many is a mistake, not many ids of one letter."""
-    with pytest.raises(tator.ApiTypeError, match=r"write \[run_uid\]"):
-        bulk.delete_jobs(api, run_uids)
-    with pytest.raises(tator.ApiTypeError, match="not one"):
-        bulk.iter_delete_jobs(api, run_uids)
+@pytest.mark.parametrize("run_uids", ["abc", b"abc", uuid.uuid1(), None, 5])
+def test_a_single_id_is_rejected(api: tator.JobApi, run_uids: Any) -> None:
+    """One ID in place of many is a mistake, not many IDs of one letter."""
+    for function in (bulk.delete_jobs, bulk.iter_delete_jobs):
+        with pytest.raises(tator.ApiTypeError, match=r"run_uids must be .*write \[run_uid\]"):
+            function(api, run_uids)
+
+
+def test_a_data_frame_is_rejected_and_its_column_is_not(
+    server: LocalTator, api: tator.JobApi
+) -> None:
+    """Iterating over a table gives the names of its columns, which are not jobs."""
+    run_uids = server.launch(3).run_uids
+    frame = pandas.DataFrame({"run_uid": run_uids, "video": [1, 2, 3]})
+    for function in (bulk.delete_jobs, bulk.iter_delete_jobs):
+        with pytest.raises(tator.ApiTypeError, match="Pass the column"):
+            function(api, frame)
+    assert server.requests == []
+    result = bulk.delete_jobs(api, frame["run_uid"])
+    assert result.deleted == list(run_uids)
+    assert result[uuid.UUID(run_uids[0])] is result[run_uids[0]]
+
+
+def test_a_double_of_the_api_is_accepted() -> None:
+    """A program is tested without a server by what `create_autospec` makes."""
+    double = mock.create_autospec(tator.JobApi, instance=True)
+    failure = tator.NotFoundException(404)
+    double.delete_job.side_effect = lambda run_uid: (
+        {"a": tator.InlineResponse2044("Done.")}.get(run_uid) or pytest.fail(run_uid)
+    )
+    assert bulk.delete_jobs(double, ["a"]).deleted == ["a"]
+    double.delete_job.side_effect = failure
+    assert bulk.delete_jobs(double, ["a"]).failed == {"a": failure}
+    assert bulk.delete_jobs(mock.Mock(), ["a"]).deleted == ["a"]
+
+
+def test_an_api_that_cannot_delete_is_rejected() -> None:
+    """A client in place of an API is a mistake."""
+    client: Any = tator.get_api("http://127.0.0.1:9", TOKEN).api_client
+    with pytest.raises(tator.ApiTypeError, match="api must be a JobApi, not ApiClient"):
+        bulk.delete_jobs(client, ["a"])
 
 
 @pytest.mark.parametrize(
@@ -193,23 +193,22 @@ def test_a_single_id_is_refused(api: tator.JobApi, run_uids: Any) -> None:
         ("progress", "yes", tator.ApiTypeError),
     ],
 )
-def test_options_that_cannot_be_used_are_refused(
+def test_options_that_cannot_be_used_are_rejected(
     server: LocalTator,
     api: tator.JobApi,
+    caplog: pytest.LogCaptureFixture,
     option: str,
     value: Any,
     kind: type[tator.ApiException],
 ) -> None:
-    """A bad option is refused by its name before anything is sent."""
+    """A bad option is rejected by its name before anything is sent, and nothing is logged."""
     with pytest.raises(kind, match=option):
         bulk.delete_jobs(api, ["x"], **{option: value})
     assert server.requests == []
+    assert not caplog.records
 
 
-# In flight
-
-
-def test_outcomes_come_as_they_end(server: LocalTator, api: tator.JobApi) -> None:
+def test_outcomes_are_yielded_as_they_arrive(server: LocalTator, api: tator.JobApi) -> None:
     """A job that takes long does not hold up the outcomes of the others."""
     slow, *others = server.launch(10).run_uids
     release = threading.Event()
@@ -222,73 +221,77 @@ def test_outcomes_come_as_they_end(server: LocalTator, api: tator.JobApi) -> Non
 
 
 def test_work_in_flight_is_bounded(server: LocalTator, api: tator.JobApi, gate: Gate) -> None:
-    """From an endless generator only as much is drawn as is needed to keep the workers busy."""
-    drawn = []
+    """From an endless generator only as much is read as is needed to keep the workers busy."""
+    read = []
 
     def endless() -> Iterator[str]:
         while True:
-            drawn.append(server.launch().run_uids[0])
-            yield drawn[-1]
+            read.append(server.launch().run_uids[0])
+            yield read[-1]
 
     ended = bulk.iter_delete_jobs(api, endless(), max_workers=3)
     first: Future[Any] = Future()
     thread = threading.Thread(target=lambda: first.set_result(next(ended)))
     thread.start()
     gate.wait_for(3)
-    assert len(drawn) <= 6
+    assert len(read) <= 6
     gate.open()
-    assert first.result(30)[0] in drawn
+    assert first.result(30)[0] in read
     thread.join()
     for _ in range(100):
         next(ended)
     ended.close()
     assert gate.most_held == 3
     assert len(gate.connections) == 3
-    assert len(drawn) <= 101 + 7
+    assert len(read) <= 101 + 7
 
 
 @pytest.mark.parametrize("threads", [None, 8])
-def test_no_more_is_in_flight_than_there_are_connections(
-    server: LocalTator, api: tator.JobApi, threads: int | None
+def test_more_may_be_in_flight_than_connections_are_kept(
+    server: LocalTator, api: tator.JobApi, gate: Gate, threads: int | None
 ) -> None:
-    """A smaller connection pool bounds the work, with our threads and with someone else's."""
+    """`connection_pool_maxsize` bounds the idle connections, `max_workers` the work."""
     api.api_client.configuration.connection_pool_maxsize = 2
-    ended, ahead = 0, []
-
-    def drawn() -> Iterator[str]:
-        for number, run_uid in enumerate(server.launch(40).run_uids, 1):
-            ahead.append(number - ended)
-            yield run_uid
-
     executor = None if threads is None else ThreadPoolExecutor(threads)
-    for _ in bulk.iter_delete_jobs(api, drawn(), max_workers=8, executor=executor):
-        ended += 1
+    run_uids = server.launch(24).run_uids
+    results: Future[bulk.BulkResult] = Future()
+
+    def run() -> None:
+        results.set_result(bulk.delete_jobs(api, run_uids, max_workers=8, executor=executor))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    gate.wait_for(8)
+    gate.open()
+    assert results.result(30).deleted == list(run_uids)
+    thread.join()
     if executor is not None:
         executor.shutdown()
-    assert max(ahead) <= (5 if threads is None else 3)
+    assert gate.most_held == 8
+    assert api.api_client.rest_client.idle_connections <= 2
 
 
 def test_an_outcome_does_not_wait_for_many_slow_ids(server: LocalTator, api: tator.JobApi) -> None:
-    """Where ids are long in coming, an outcome is handed out before the window is full."""
-    answered = threading.Semaphore(0)
-    server.on_request = lambda request: answered.release()
-    drawn = []
+    """While the next ID is awaited, outcomes are yielded; nothing waits for more IDs."""
+    responded = threading.Semaphore(0)
+    server.on_request = lambda request: responded.release()
+    read = []
 
     def slow() -> Iterator[str]:
         for run_uid in server.launch(30).run_uids:
-            drawn.append(run_uid)
+            read.append(run_uid)
             yield run_uid
-            # The answers of all that went before are on their way when the next is drawn.
-            assert answered.acquire(timeout=30)
+            # The responses to all earlier ones are on their way when the next is read.
+            assert responded.acquire(timeout=30)
 
     ended = bulk.iter_delete_jobs(api, slow())
     next(ended)
-    assert len(drawn) < 30
+    assert len(read) < 30
     ended.close()
 
 
 def test_memory_stays_flat(api: tator.JobApi) -> None:
-    """What is kept for an id is a small part of the id itself."""
+    """What is kept for an ID is a small part of the ID itself."""
 
     class Instant(tator.JobApi):
         def delete_job(self, run_uid: Any, **options: Any) -> Any:
@@ -307,30 +310,34 @@ def test_memory_stays_flat(api: tator.JobApi) -> None:
     assert peak(20_000) - peak(1_000) < 1_000_000
 
 
-# What stops the work
+@pytest.mark.parametrize("generation", ["2020-05", "2020-08", "2025-06"])
+@pytest.mark.parametrize("token", ["wrong", "with a space", None])
+def test_row_63_a_bad_token_ends_the_run(token: str | None, generation: str) -> None:
+    """When the server does not know who is asking, nothing more is sent; the rest is listed."""
+    with LocalTator(TOKEN, server=generation) as server:
+        api = tator.get_api(server.host, TOKEN)
+        keys = api.api_client.configuration.api_key
+        keys.update({"Authorization": token}) if token else keys.clear()
+        run_uids = server.launch(40).run_uids
+        result = bulk.delete_jobs(api, run_uids, max_workers=1)
+        assert list(result.failed) == list(run_uids[:1])
+        assert isinstance(result[run_uids[0]], tator.UnauthorizedException)
+        assert result.not_attempted == list(run_uids[1:])
+        assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "token"), [(401, TOKEN), (403, "wrong"), (403, "with a space"), (403, None)]
-)
-def test_a_bad_token_ends_the_run(
-    server: LocalTator, api: tator.JobApi, status: int, token: str | None
-) -> None:
-    """When the server does not know who asks, nothing more is sent and the rest is listed."""
-    if status == 401:
-        server.fail(401, times=100)
-    keys = api.api_client.configuration.api_key
-    keys.update({"Authorization": token}) if token else keys.clear()
+def test_row_63_a_401_ends_the_run(server: LocalTator, api: tator.JobApi) -> None:
+    """Servers with single sign-on respond so."""
+    server.fail(401, times=100)
     run_uids = server.launch(40).run_uids
     result = bulk.delete_jobs(api, run_uids, max_workers=1)
-    assert list(result.failed) == list(run_uids[:1])
-    assert result.failed[run_uids[0]].status == status
+    assert result.failed[run_uids[0]].status == 401
     assert result.not_attempted == list(run_uids[1:])
     assert len(server.requests) == 1
 
 
 def test_a_bad_token_ends_an_endless_run(server: LocalTator) -> None:
-    """No more is drawn from a generator once the token is known to be bad."""
+    """No more is read from a generator once the token is known to be bad."""
     with tator.get_api(server.host, "wrong").api_client as client:
         run_uids = (str(uuid.uuid1()) for _ in itertools.count())
         result = bulk.delete_jobs(tator.JobApi(client), run_uids, max_workers=4)
@@ -338,8 +345,8 @@ def test_a_bad_token_ends_an_endless_run(server: LocalTator) -> None:
     assert result.deleted == []
 
 
-def test_a_missing_right_does_not_end_the_run(server: LocalTator) -> None:
-    """A 403 about rights may be about one job alone."""
+def test_a_missing_permission_does_not_end_the_run(server: LocalTator) -> None:
+    """A 403 about permissions may be about one job alone."""
     server.add_token("looker", "view_only")
     run_uids = server.launch(5).run_uids
     with tator.get_api(server.host, "looker").api_client as client:
@@ -349,20 +356,61 @@ def test_a_missing_right_does_not_end_the_run(server: LocalTator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "attempted"),
+    ("status", "message", "attempted"),
     [
-        ("Insufficient permission on the project Tokenizer.", 3),
-        ("The user of this token may not cancel jobs.", 3),
-        ("Token has expired.", 1),
-        ("Invalid token header. No credentials provided.", 1),
+        (403, "Insufficient permission on the project Tokenizer.", 3),
+        (403, "The user of this token may not cancel jobs.", 3),
+        (403, "Token has expired.", 3),
+        (403, "Invalid token header. No credentials provided.", 1),
+        (400, "User inactive or deleted.", 1),
+        (400, "(401) Reason: Invalid token.", 3),
     ],
 )
-def test_the_words_of_a_403_tell_whether_it_is_about_the_token(words: str, attempted: int) -> None:
-    """That the word "token" occurs in it is not enough to give up all the others."""
-    body = json.dumps({"detail": words}).encode()
-    with Peer(answering(http(403, body), keep=True)) as peer:
+def test_only_the_whole_sentence_of_the_framework_ends_the_run(
+    status: int, message: str, attempted: int
+) -> None:
+    """That the word "token" occurs in a message is not enough to give up all the others."""
+    body = json.dumps({"detail": message}).encode()
+    with Peer(answering(http(status, body), keep=True)) as peer:
         result = bulk.delete_jobs(make_api(peer.host), ["a", "b", "c"], max_workers=1)
     assert len(result.failed) == attempted
+
+
+def test_row_64_a_throttled_run_cancels_every_job() -> None:
+    """More requests than the server takes are waited for; no job fails of it."""
+    with LocalTator(TOKEN, server="2025-06") as server:
+        server.throttle(80)
+        run_uids = server.launch(120).run_uids
+        result = bulk.delete_jobs(tator.get_api(server.host, TOKEN), run_uids)
+        assert result.deleted == list(run_uids)
+        statuses = [request.status for request in server.requests]
+        assert set(server.jobs.values()) == {"cancelled"}
+    assert statuses.count(200) == 120
+    assert 1 <= statuses.count(400) <= 32  # each worker is throttled once at most
+
+
+def test_row_64_the_whole_run_pauses_for_a_throttling_server() -> None:
+    """A worker that was not throttled itself sends nothing either until the time is up."""
+    throttled = b'{"message": "Request was throttled. Expected available in 1 second."}'
+    arrivals: list[float] = []
+
+    def script(connection: Connection) -> None:
+        while True:
+            connection.request()
+            arrivals.append(time.monotonic())
+            if len(arrivals) == 1:
+                connection.send(http(400, throttled))
+                continue
+            if len(arrivals) == 2:
+                # Until the client has read the other response; earlier would be right too.
+                connection.peer.closing.wait(0.3)
+            connection.send(http())
+
+    with Peer(script) as peer:
+        result = bulk.delete_jobs(make_api(peer.host), ["a", "b", "c", "d"], max_workers=2)
+    assert len(result.deleted) == 4
+    assert len(arrivals) == 5
+    assert arrivals[2] - arrivals[0] > 0.9
 
 
 def test_closing_the_iterator_stops_the_work(
@@ -380,32 +428,183 @@ def test_closing_the_iterator_stops_the_work(
     assert next(ended, None) is None
     del ended
     for thread in set(threading.enumerate()) - before:
-        if thread.name.startswith("tator-"):
+        if thread.name.startswith("tator-bulk"):
             thread.join(30)
             assert not thread.is_alive()
     assert len(server.requests) == 3
     assert list(server.jobs.values()).count("cancelled") == 3
 
 
-def test_an_error_of_the_ids_comes_after_the_outcomes(
+def test_an_error_of_the_ids_is_raised_after_the_outcomes(
     server: LocalTator, api: tator.JobApi
 ) -> None:
-    """When the source of ids fails, the outcomes of all that it gave come first."""
+    """When the source of IDs fails, `iter_delete_jobs` yields the outcomes of all others first."""
     run_uids = server.launch(5).run_uids
 
     def failing() -> Iterator[str]:
         yield from run_uids
         raise LookupError("no more pages")
 
-    ended = bulk.iter_delete_jobs(api, failing())
-    assert {run_uid for run_uid, _ in itertools.islice(ended, 5)} == set(run_uids)
-    with pytest.raises(LookupError, match="no more pages"):
-        next(ended)
+    class Pages:
+        """Goes on after its error, which a generator does not."""
+
+        def __init__(self) -> None:
+            self._pages = failing()
+
+        def __iter__(self) -> Iterator[str]:
+            return self
+
+        def __next__(self) -> str:
+            return next(self._pages, "read after the error")
+
+    for source in (failing(), Pages()):
+        ended = bulk.iter_delete_jobs(api, source)
+        assert {run_uid for run_uid, _ in itertools.islice(ended, 5)} == set(run_uids)
+        with pytest.raises(LookupError, match="no more pages"):
+            next(ended)
+    assert len(server.requests) == 10
+
+
+def the_warning(caplog: pytest.LogCaptureFixture) -> str:
+    """The one line on the logger `tator`."""
+    (record,) = (record for record in caplog.records if record.name == "tator")
+    assert record.levelno == logging.WARNING
+    return record.getMessage()
+
+
+def test_row_44_an_error_of_the_ids_ends_delete_jobs_at_once(
+    server: LocalTator, api: tator.JobApi, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not wait for what is in flight; one line in the log says what is known."""
+
+    def failing() -> Iterator[str]:
+        yield from server.launch(2).run_uids
+        gate.wait_for(2)
+        raise LookupError("no more pages")
+
     with pytest.raises(LookupError, match="no more pages"):
         bulk.delete_jobs(api, failing())
+    assert gate.held == 2
+    assert the_warning(caplog) == "delete_jobs was stopped by LookupError: 0 cancelled, 2 failed"
 
 
-# Ctrl-C
+def test_row_44_what_a_signal_handler_raises_ends_delete_jobs_at_once(
+    server: LocalTator,
+    api: tator.JobApi,
+    gate: Gate,
+    caplog: pytest.LogCaptureFixture,
+    soft_limit: type[Exception],
+) -> None:
+    """It comes through as it is, whatever its class; one line in the log says what is known."""
+    quick, *others = server.launch(10).run_uids
+    gate.let_through(quick)
+
+    def press() -> None:
+        gate.wait_for(4)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(soft_limit):
+        bulk.delete_jobs(api, [quick, *others], max_workers=4)
+    thread.join()
+    assert gate.held == 4
+    assert the_warning(caplog) == (
+        "delete_jobs was stopped by SoftLimit: 1 cancelled, 4 failed, 5 not attempted"
+    )
+    gate.open()
+    assert api.delete_job(server.launch().run_uids[0]).message
+
+
+def test_row_44_what_a_signal_handler_raises_ends_the_iterator_at_once(
+    server: LocalTator, api: tator.JobApi, gate: Gate, soft_limit: type[Exception]
+) -> None:
+    """The outcomes that were yielded are the caller's; nothing more is sent."""
+
+    def press() -> None:
+        gate.wait_for(2)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(soft_limit):
+        next(bulk.iter_delete_jobs(api, server.launch(10).run_uids, max_workers=2))
+    thread.join()
+    gate.open()
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor])
+def test_row_44_what_a_hook_raises_ends_the_run(
+    server: LocalTator,
+    api: tator.JobApi,
+    caplog: pytest.LogCaptureFixture,
+    executor: Callable[[int], ThreadPoolExecutor] | None,
+) -> None:
+    """It comes through as it is; a job that was being started may have been cancelled."""
+    calls = itertools.count()
+
+    def hook(configuration: tator.Configuration) -> None:
+        if next(calls) == 2:
+            raise SoftLimit("no new token")
+
+    api.api_client.configuration.refresh_api_key_hook = hook
+    pool = executor and executor(1)
+    run_uids = server.launch(10).run_uids
+    with pytest.raises(SoftLimit, match="no new token"):
+        bulk.delete_jobs(api, run_uids, max_workers=1, executor=pool)
+    assert "2 cancelled, 1 failed, 7 not attempted" in the_warning(caplog)
+    calls = itertools.count()
+    outcomes = []
+    with pytest.raises(SoftLimit, match="no new token"):
+        outcomes.extend(bulk.iter_delete_jobs(api, run_uids, max_workers=1, executor=pool))
+    if pool is not None:
+        pool.shutdown()
+    assert len(server.requests) == 4
+
+
+def test_a_warning_points_at_the_line_of_the_caller() -> None:
+    """A client warns once, when the run begins, and not from a thread."""
+    plain = "http://tator.test"
+    for function in (bulk.delete_jobs, bulk.iter_delete_jobs):
+        api = tator.get_api(plain, TOKEN)
+        with pytest.warns(InsecureRequestWarning, match="plain http") as caught:
+            function(api, [])
+        assert [warning.filename for warning in caught] == [__file__]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            function(api, [])
+    api = tator.get_api("https://tator.test", TOKEN)
+    api.api_client.configuration.verify_ssl = False
+    with pytest.warns(InsecureRequestWarning, match="verify_ssl is off") as caught:
+        bulk.delete_jobs(api, [])
+    assert caught[0].filename == __file__
+
+
+def test_a_warning_that_is_an_error_is_raised_before_anything_is_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It reaches the caller as itself."""
+    with pytest.raises(InsecureRequestWarning):
+        bulk.iter_delete_jobs(tator.get_api("http://tator.test", TOKEN), ["a"])
+    assert not caplog.records
+
+
+def test_row_62_thousands_of_failures_with_large_pages_take_little_memory() -> None:
+    """What is kept of 3,000 of them is below 60 MB, so of 600 it is a fifth of that."""
+    page = b"<html>" + b"x" * 150_000
+    with Peer(answering(http(500, page), keep=True)) as peer:
+        api = make_api(peer.host)
+        run_uids = [str(number) for number in range(600)]
+        tracemalloc.start()
+        try:
+            result = bulk.delete_jobs(api, run_uids, max_workers=4)
+            kept, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len(result.failed) == 600
+    assert kept < 12_000_000
+    assert most < 15_000_000
 
 
 def test_ctrl_c_loses_no_known_outcome(server: LocalTator, api: tator.JobApi, gate: Gate) -> None:
@@ -433,7 +632,7 @@ def test_ctrl_c_loses_no_known_outcome(server: LocalTator, api: tator.JobApi, ga
 def test_ctrl_c_waits_a_moment_for_what_is_in_flight(
     server: LocalTator, api: tator.JobApi, gate: Gate
 ) -> None:
-    """Answers that come just after the interrupt still count."""
+    """Responses that arrive just after the interrupt still count."""
     run_uids = server.launch(2).run_uids
 
     def press_then_open() -> None:
@@ -472,31 +671,94 @@ def test_a_ctrl_c_that_ends_no_wait_is_noticed(
     thread.join()
 
 
-def test_a_second_ctrl_c_still_gives_the_result(
-    server: LocalTator, api: tator.JobApi, gate: Gate, monkeypatch: pytest.MonkeyPatch
+def test_a_second_ctrl_c_ends_the_wait_for_what_is_in_flight(
+    server: LocalTator, api: tator.JobApi, gate: Gate
 ) -> None:
-    """Impatience ends the wait for what is in flight, not the report."""
-    wait = bulk.wait_for_futures
+    """The result comes at once, and is complete."""
+    presses = 0
+    ended = threading.Event()
 
-    def wait_impatiently(futures: list[Future[Any]], seconds: float) -> Any:
-        if seconds:
-            signal.raise_signal(signal.SIGINT)
-        return wait(futures, seconds)
+    def handler(number: int, frame: FrameType | None) -> None:
+        nonlocal presses
+        while presses == 1 and frame and "grace" not in frame.f_locals:
+            frame = frame.f_back
+        if presses == 0 or (presses == 1 and frame and "ends" in frame.f_locals):
+            presses += 1
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(bulk, "wait_for_futures", wait_impatiently)
+    def press() -> None:
+        gate.wait_for(2)
+        while not ended.wait(0.02):
+            os.kill(os.getpid(), signal.SIGINT)
+
     run_uids = server.launch(2).run_uids
-    thread = interrupt_when(lambda: gate.wait_for(2))
-    with pytest.raises(bulk.BulkInterrupted) as caught:
-        bulk.delete_jobs(api, run_uids)
-    thread.join()
+    previous = signal.signal(signal.SIGINT, handler)
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        with pytest.raises(bulk.BulkInterrupted) as caught:
+            bulk.delete_jobs(api, run_uids)
+    finally:
+        ended.set()
+        thread.join()
+        signal.signal(signal.SIGINT, previous)
+    assert presses == 2
     assert list(caught.value.result.failed) == list(run_uids)
+
+
+def test_a_second_ctrl_c_still_gives_the_result(server: LocalTator, api: tator.JobApi) -> None:
+    """Impatience ends the wait for what is in flight, at whichever line it strikes."""
+
+    def run(strike_at: int) -> tuple[bool, bulk.BulkResult | None]:
+        """Interrupt the run, and the report as well; whether the report had so many lines."""
+        lines = itertools.count()
+        struck = False
+
+        def trace(frame: FrameType, event: str, argument: object) -> Any:
+            nonlocal struck
+            if frame.f_code.co_name != "abandon":
+                return None
+            if event == "line" and next(lines) == strike_at:
+                struck = True
+                raise KeyboardInterrupt
+            return trace
+
+        def show(done: int, total: int | None) -> None:
+            raise KeyboardInterrupt
+
+        outer = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            bulk.delete_jobs(api, run_uids, max_workers=1, progress=show)
+        except bulk.BulkInterrupted as interrupted:
+            return struck, interrupted.result
+        except KeyboardInterrupt:
+            return struck, None
+        finally:
+            sys.settrace(outer)
+        raise AssertionError("the run was not interrupted")
+
+    struck, lines, without_result = True, 0, 0
+    while struck:
+        run_uids = server.launch(3).run_uids
+        struck, result = run(lines)
+        lines += 1
+        if result is None:
+            without_result += 1
+            continue
+        assert [*result, *result.not_attempted] == list(run_uids)
+        assert all(server.jobs[run_uid] == "cancelled" for run_uid in result.deleted)
+        assert all(server.jobs[run_uid] == "running" for run_uid in result.not_attempted)
+        assert run_uids[0] in result.deleted
+    assert lines > 10
+    assert without_result <= 3  # before the report begins
 
 
 @pytest.mark.parametrize("where", ["ids", "progress"])
 def test_an_interrupt_in_the_users_own_code_counts_too(
     server: LocalTator, api: tator.JobApi, where: str
 ) -> None:
-    """It may strike while an id is drawn or progress is shown."""
+    """It may strike while an ID is read or progress is shown."""
     run_uids = server.launch(3).run_uids
 
     def interrupted() -> Iterator[str]:
@@ -517,9 +779,8 @@ def test_an_interrupt_in_the_users_own_code_counts_too(
 
 
 def test_an_interrupt_at_any_line_loses_nothing(server: LocalTator, api: tator.JobApi) -> None:
-    """Wherever it strikes, each id is accounted for, and truly so."""
-    files = {bulk.__file__, sys.modules["concurrent.futures._base"].__file__}
-    files.add(sys.modules["tator.async_result"].__file__)
+    """Wherever it strikes, each ID is accounted for, and truly so."""
+    files = {module.__file__ for module in (bulk, bulk_result, bulk_workers)}
 
     def run(strike_at: int) -> tuple[bool, bulk.BulkResult | None]:
         """Whether it struck before the end, and the result."""
@@ -580,9 +841,6 @@ print(next(ended)[0])
     assert (run.returncode, run.stdout.split(), run.stderr) == (0, [quick], "")
 
 
-# Progress
-
-
 @pytest.fixture(autouse=True)
 def _bars_are_closed() -> Iterator[None]:
     """No bar is left open, whichever way a run ends."""
@@ -591,7 +849,7 @@ def _bars_are_closed() -> Iterator[None]:
 
 
 def test_a_callable_gets_done_and_total(server: LocalTator, api: tator.JobApi) -> None:
-    """It is called for each outcome; repeated ids count once."""
+    """It is called for each outcome; repeated IDs count once."""
     seen: list[tuple[int, int | None]] = []
     run_uids = server.launch(3).run_uids
     bulk.delete_jobs(api, [*run_uids, *run_uids], progress=lambda *counts: seen.append(counts))
@@ -599,15 +857,17 @@ def test_a_callable_gets_done_and_total(server: LocalTator, api: tator.JobApi) -
 
 
 def test_a_generator_has_no_total(server: LocalTator, api: tator.JobApi) -> None:
-    """How many ids a generator will give is not known."""
+    """How many IDs a generator will yield is not known."""
     seen: list[tuple[int, int | None]] = []
     run_uids = server.launch(2).run_uids
     bulk.delete_jobs(api, iter(run_uids), progress=lambda *counts: seen.append(counts))
     assert seen == [(1, None), (2, None)]
 
 
-def test_an_error_of_the_callable_stops_the_work(server: LocalTator, api: tator.JobApi) -> None:
-    """It reaches the caller, and nothing more is sent."""
+def test_row_44_an_error_of_the_callable_stops_the_work(
+    server: LocalTator, api: tator.JobApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It reaches the caller, and nothing more is sent; one line in the log counts."""
 
     def show(done: int, total: int | None) -> None:
         raise LookupError("no screen")
@@ -621,6 +881,7 @@ def test_an_error_of_the_callable_stops_the_work(server: LocalTator, api: tator.
     # The traceback is still there, and with it what the run held.
     assert caught.tb is not None
     assert len(server.requests) < 30
+    assert the_warning(caplog).startswith("delete_jobs was stopped by LookupError: 1 cancelled, ")
 
 
 class Terminal(io.StringIO):
@@ -699,311 +960,6 @@ def test_the_bar_is_closed_by_an_interrupt(
     assert capfd.readouterr().err.endswith("\n")
 
 
-# The result
-
-
-def a_result() -> bulk.BulkResult:
-    failure = tator.ServiceException(
-        500,
-        "Internal Server Error",
-        method="DELETE",
-        url="http://x/b",
-        maybe_applied=True,
-        hint="Already gone?",
-    )
-    outcomes = {
-        "a": tator.InlineResponse2044("Cancelled."),
-        "b": failure,
-        "c": tator.ForbiddenException(403, "Forbidden", message="Insufficient <b>permission</b>"),
-    }
-    return bulk.BulkResult(outcomes, ["d"])
-
-
-def test_a_result_counts_in_words() -> None:
-    """Text and repr are one short line."""
-    assert str(a_result()) == "1 cancelled, 2 failed, 1 not attempted"
-    assert repr(a_result()) == "<BulkResult: 1 cancelled, 2 failed, 1 not attempted>"
-    assert str(bulk.BulkResult({})) == "0 cancelled"
-
-
-def test_a_result_becomes_records() -> None:
-    """Each id has one row, and all rows have the same columns."""
-    records = a_result().to_records()
-    assert [tuple(record.values()) for record in records] == [
-        ("a", "deleted", None, "Cancelled.", None, True),
-        (
-            "b",
-            "failed",
-            500,
-            None,
-            str(a_result().failed["b"]),
-            True,
-        ),
-        (
-            "c",
-            "failed",
-            403,
-            "Insufficient <b>permission</b>",
-            "403 Forbidden: Insufficient <b>permission</b>",
-            False,
-        ),
-        ("d", "not attempted", None, None, None, False),
-    ]
-    assert len({tuple(record) for record in records}) == 1
-
-
-def test_a_result_raises_one_error_for_all_failures() -> None:
-    """It counts them, names the first and is raised from it; without failures there is none."""
-    with pytest.raises(tator.ApiException, match="1 cancelled, 2 failed, 1 not") as caught:
-        a_result().raise_for_failures()
-    assert caught.value.maybe_applied
-    assert "500 Internal Server Error" in str(caught.value)
-    assert isinstance(caught.value.__cause__, tator.ServiceException)
-    bulk.BulkResult({"a": tator.InlineResponse2044()}).raise_for_failures()
-
-
-def test_the_errors_sentences_end_once() -> None:
-    """There is one full stop between what failed and what to do."""
-    error = tator.ServiceException(500, "Error", hint="Look.", maybe_applied=True)
-    with pytest.raises(tator.ApiException) as caught:
-        bulk.BulkResult({"a": error}).raise_for_failures()
-    assert str(caught.value).startswith("Not all jobs were cancelled: 0 cancelled, 1 failed. ")
-    assert ".." not in str(caught.value)
-
-
-def test_a_result_raises_for_what_was_not_attempted() -> None:
-    """Jobs that nobody asked for still run, so that is a failure as well."""
-    with pytest.raises(tator.ApiException, match="0 cancelled, 2 not attempted") as caught:
-        bulk.BulkResult({}, ["a", "b"]).raise_for_failures()
-    assert caught.value.__cause__ is None
-    assert not caught.value.maybe_applied
-
-
-def test_results_and_interrupts_pickle() -> None:
-    """They travel to other processes."""
-    interrupted = pickle.loads(pickle.dumps(bulk.BulkInterrupted(a_result())))
-    assert interrupted.result.deleted == ["a"]
-    assert interrupted.result.not_attempted == ["d"]
-    assert str(interrupted) == str(a_result())
-
-
-def test_a_result_is_a_table_in_a_notebook() -> None:
-    """The counts come first, then failures with reasons, every word escaped."""
-    html = a_result()._repr_html_()
-    assert html.index("1 cancelled, 2 failed, 1 not attempted") < html.index("500 Internal")
-    assert "Insufficient &lt;b&gt;permission&lt;/b&gt;." in html
-    assert "500 Internal Server Error. Whether it was cancelled is not known. Already gone?" in html
-    assert "Not attempted: nothing was sent." in html
-
-
-def test_the_table_of_many_failures_stays_short() -> None:
-    """Failures of one kind share a row, rare kinds share the last, long words are cut."""
-    alike = {
-        str(number): tator.ServiceException(500, "Internal Server Error", url=f"http://x/{number}")
-        for number in range(10_000)
-    }
-    html = bulk.BulkResult(alike)._repr_html_()
-    assert "10000 failed" in html
-    assert html.count("<tr>") == 1
-    assert "0, 1, 2, …" in html
-    apart = {
-        "x" * 1000 + str(number): tator.BadRequestException(400, message=str(number) + "y" * 1000)
-        for number in range(10_000)
-    }
-    html = bulk.BulkResult(apart)._repr_html_()
-    assert html.count("<tr>") == 11
-    assert "9990" in html
-    assert len(html) < 10_000
-
-
-# Executors
-
-
-@pytest.fixture
-def spawned() -> Iterator[ProcessPoolExecutor]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=context) as executor:
-        yield executor
-
-
-def test_a_process_pool_does_the_work(
-    server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
-) -> None:
-    """Spawned processes return outcomes as threads do, each over one connection of its own."""
-    connections = set()
-    server.on_request = lambda request: connections.add(threading.get_ident())
-    run_uids = server.launch(40).run_uids
-    result = bulk.delete_jobs(api, [*run_uids, "unknown", ""], executor=spawned)
-    assert result.deleted == list(run_uids)
-    assert isinstance(result["unknown"], tator.ServiceException)
-    assert isinstance(result[""], tator.ApiValueError)
-    assert 1 <= len(connections) <= 2
-
-
-def test_a_process_pool_stops_at_a_bad_token(
-    server: LocalTator, spawned: ProcessPoolExecutor
-) -> None:
-    """What the pool has not begun is taken back and counts as not attempted."""
-    run_uids = server.launch(100).run_uids
-    result = bulk.delete_jobs(tator.get_api(server.host, "wrong"), run_uids, executor=spawned)
-    assert len(result.failed) == len(server.requests) < 40
-    assert len(result.not_attempted) == 100 - len(result.failed)
-
-
-def end_this_process(configuration: tator.Configuration) -> None:
-    os._exit(1)
-
-
-def test_a_broken_pool_loses_nothing(
-    server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
-) -> None:
-    """When a worker dies, jobs in flight may be cancelled, and what it refused was not sent."""
-    api.api_client.configuration.refresh_api_key_hook = end_this_process
-    run_uids = server.launch(50).run_uids
-    result = bulk.delete_jobs(api, run_uids, max_workers=4, executor=spawned)
-    assert 4 <= len(result.failed) <= 5
-    assert all(isinstance(error, tator.ApiConnectionError) for error in result.failed.values())
-    assert sum(error.maybe_applied for error in result.failed.values()) == 4
-    assert "BrokenProcessPool" in str(result.failed[run_uids[0]])
-    assert [*result, *result.not_attempted] == list(run_uids)
-
-
-def test_a_client_that_cannot_travel_says_why(
-    server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
-) -> None:
-    """A hook that does not pickle fails each job with that reason, and never shows the token."""
-    api.api_client.configuration.refresh_api_key_hook = lambda configuration: None
-    result = bulk.delete_jobs(api, ["a", "b"], executor=spawned)
-    assert "local object" in str(result.failed["a"])
-    assert TOKEN not in repr(result.failed)
-    assert server.requests == []
-
-
-def test_an_executor_that_was_shut_down_attempts_nothing(
-    server: LocalTator, api: tator.JobApi
-) -> None:
-    """The first job tells the reason, the others are not attempted."""
-    executor = ThreadPoolExecutor(1)
-    executor.shutdown()
-    result = bulk.delete_jobs(api, ["a", "b", "c"], executor=executor)
-    assert "cannot schedule new futures after shutdown" in str(result["a"])
-    assert not result.failed["a"].maybe_applied
-    assert result.not_attempted == ["b", "c"]
-    assert server.requests == []
-
-
-def test_threads_of_the_users_own_share_the_client(server: LocalTator, api: tator.JobApi) -> None:
-    """Within the process nothing is pickled, so that any hook works."""
-    api.api_client.configuration.refresh_api_key_hook = lambda configuration: None
-    run_uids = server.launch(10).run_uids
-    with ThreadPoolExecutor(4) as executor:
-        assert len(bulk.delete_jobs(api, run_uids, executor=executor).deleted) == 10
-    assert api.api_client.last_response is not None
-
-
-class Elsewhere(Executor):
-    """Cancels a future at once, though the work goes on, as a cluster may."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(1)
-        self.futures: list[Future[Any]] = []
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        outer: Future[Any] = Future()
-        self.futures.append(outer)
-        inner = self._threads.submit(function, *args, **kwargs)
-        inner.add_done_callback(lambda done: outer.cancelled() or outer.set_result(done.result()))
-        return outer
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._threads.shutdown()
-
-
-class Interrupting(Executor):
-    """Is interrupted while it takes up the second piece of work."""
-
-    def __init__(self) -> None:
-        self._turns = itertools.count()
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        if next(self._turns):
-            raise KeyboardInterrupt
-        future: Future[Any] = Future()
-        future.set_result(function(*args, **kwargs))
-        return future
-
-
-def test_an_interrupt_while_work_is_handed_over_leaves_it_unknown(
-    server: LocalTator, api: tator.JobApi
-) -> None:
-    """Whether the executor took it up can't be told, so the job may be cancelled."""
-    run_uids = server.launch(3).run_uids
-    with pytest.raises(bulk.BulkInterrupted) as caught:
-        bulk.delete_jobs(api, run_uids, max_workers=2, executor=Interrupting())
-    result = caught.value.result
-    assert (result.deleted, list(result.failed)) == ([run_uids[0]], [run_uids[1]])
-    assert result.failed[run_uids[1]].maybe_applied
-    assert result.not_attempted == [run_uids[2]]
-
-
-def test_what_another_executor_takes_back_may_have_been_sent(
-    server: LocalTator, gate: Gate
-) -> None:
-    """Only of the standard executors does a cancelled future prove that nothing was sent."""
-    run_uids = server.launch(9).run_uids
-    api = tator.get_api(server.host, "wrong")
-    gate.open()
-    with Elsewhere() as executor:
-        result = bulk.delete_jobs(api, run_uids, max_workers=3, executor=executor)
-    assert isinstance(result[run_uids[0]], tator.ForbiddenException)
-    assert [str(result[run_uid])[:8] for run_uid in list(result)[1:]] == ["Given up"] * 2
-    assert result.failed[run_uids[1]].maybe_applied
-    assert result.not_attempted == list(run_uids[3:])
-
-
-def test_a_dask_cluster_does_the_work(server: LocalTator, api: tator.JobApi) -> None:
-    """A real cluster of two processes cancels jobs through the executor of its client."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the cluster's own modules
-        from distributed import Client, LocalCluster
-
-        connections = set()
-        server.on_request = lambda request: connections.add(threading.get_ident())
-        run_uids = server.launch(20).run_uids
-        with (
-            LocalCluster(
-                n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            result = bulk.delete_jobs(api, [*run_uids, "unknown"], executor=client.get_executor())
-            assert result.deleted == list(run_uids)
-            assert isinstance(result["unknown"], tator.ServiceException)
-            assert 1 <= len(connections) <= 2
-            # Dask keeps the result of a task as long as anyone refers to it, as an executor may
-            # that was left early.
-            executor = client.get_executor()
-            name = bulk._Run(api, run_uids, 1, executor)._name
-            kept = executor.submit(partial(bulk._delete, bulk._Portable(api), run_uids[0], name))
-            assert isinstance(kept.result(30), tator.ServiceException)
-            server.fail(503, times=3)
-            again = bulk.delete_jobs(api, run_uids[:1], executor=executor)
-    assert again.failed[run_uids[0]].status == 503
-
-
-def test_what_travels_shows_no_token(api: tator.JobApi) -> None:
-    """A scheduler that displays the arguments of its work shows nothing secret."""
-    portable = bulk._Portable(api)
-    assert TOKEN not in repr(portable)
-    arrived = pickle.loads(pickle.dumps(portable))
-    assert arrived is pickle.loads(pickle.dumps(portable))
-    assert TOKEN not in repr(arrived)
-    assert arrived.api.api_client.configuration.host == api.api_client.configuration.host
-
-
-# asyncio
-
-
 def test_hundreds_are_awaited_without_blocking_the_loop(
     server: LocalTator, api: tator.JobApi, gate: Gate
 ) -> None:
@@ -1021,9 +977,11 @@ def test_hundreds_are_awaited_without_blocking_the_loop(
         gate.open()
         return await calls, ticks
 
-    answers, ticks = asyncio.run(main())
+    responses, ticks = asyncio.run(main())
     assert ticks == 100
-    assert [answer.message for answer in answers] == [f"Job {uid} cancelled." for uid in run_uids]
+    assert [response.message for response in responses] == [
+        f"Job with run UID {uid} deleted!" for uid in run_uids
+    ]
     assert gate.most_held == 32
 
 
@@ -1037,8 +995,8 @@ def test_an_awaited_failure_is_raised_where_it_is_awaited(
         calls = (api.delete_job(uid, async_req=True) for uid in (run_uid, "unknown"))
         return await asyncio.gather(*calls, return_exceptions=True)
 
-    answers = asyncio.run(main())
-    assert [type(answer) for answer in answers] == [
+    responses = asyncio.run(main())
+    assert [type(response) for response in responses] == [
         tator.InlineResponse2044,
         tator.ServiceException,
     ]

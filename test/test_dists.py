@@ -56,7 +56,7 @@ def test_it_installs_elsewhere_and_cancels_a_job(dists: Path, pattern: str, tmp_
         text=True,
     )
     message, deleted, where = run.stdout.splitlines()
-    assert "cancelled" in message
+    assert "deleted" in message
     assert deleted == "1"
     assert where.startswith(str(target))
     assert not run.stderr
@@ -74,7 +74,7 @@ def test_the_wheel_holds_the_package_alone(dists: Path) -> None:
 
 
 def test_the_sdist_has_what_building_needs(dists: Path) -> None:
-    """The source distribution carries the files that setup.py reads, and the licence."""
+    """The source distribution contains the files that setup.py reads, and the license."""
     (sdist,) = dists.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}

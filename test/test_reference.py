@@ -36,7 +36,7 @@ def run(name: str, host: str) -> str:
 
 
 class Lenient(BaseHTTPRequestHandler):
-    """A server that takes the page's key, which has no prefix: no real one does."""
+    """A server that accepts the page's token, which has no prefix: no real one does."""
 
     def do_DELETE(self) -> None:
         body = json.dumps({"message": f"{self.path} {self.headers['Authorization']}"}).encode()
@@ -62,23 +62,23 @@ def lenient() -> Iterator[str]:
 
 @pytest.mark.parametrize("name", PATHS)
 def test_it_prints_the_model_on_success(lenient: str, name: str) -> None:
-    """What the server says is shown as a dictionary; the key went out as it is."""
+    """The response is shown as a dictionary; the token was sent unchanged."""
     assert run(name, lenient) == f"{{'message': '{PATHS[name]} YOUR_API_KEY'}}\n"
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_a_key_without_a_prefix_is_explained(local_tator: LocalTator, name: str) -> None:
-    """Run against a real server, the page's key is refused, and the line to add is shown."""
+def test_a_token_without_a_prefix_is_explained(local_tator: LocalTator, name: str) -> None:
+    """The page's token has no prefix: whatever the server says, the line to add is shown."""
     said = run(name, local_tator.host)
-    assert said.startswith(f"Exception when calling JobApi->{name}: 403 Forbidden: ")
+    assert said.startswith(f"Exception when calling JobApi->{name}: 500 Internal Server Error ")
     assert "configuration.api_key_prefix['Authorization'] = 'Token'" in said
     assert "YOUR_API_KEY" not in said
 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_every_failure_is_printed(local_tator: LocalTator, name: str) -> None:
-    """Its `except ApiException` catches what goes wrong: a page for an answer, no server."""
+    """Its `except ApiException` catches every failure: a page as the response, no server."""
     local_tator.html()
     assert run(name, local_tator.host).startswith(f"Exception when calling JobApi->{name}: 200 OK")
     local_tator.close()
-    assert "Can't connect" in run(name, local_tator.host)
+    assert "Could not connect" in run(name, local_tator.host)

@@ -1,4 +1,4 @@
-"""The type checkers accept the library and right uses of it, and catch wrong ones."""
+"""The type checkers accept the library and correct uses of it, and catch wrong ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RIGHT, WRONG = HERE / "user_code.py", HERE / "wrong_code.py"
 
 
 def mypy(*arguments: str) -> str:
-    """What mypy says; nothing where all is well."""
+    """What mypy finds; nothing if all is well."""
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
@@ -30,8 +30,8 @@ def pyright(*paths: Path) -> list[dict[str, Any]]:
     ]
 
 
-def test_mypy_accepts_the_library_and_right_uses() -> None:
-    """mypy in strict mode has nothing to say about either, as a user's code brings both in."""
+def test_mypy_accepts_the_library_and_correct_uses() -> None:
+    """mypy in strict mode finds nothing in either, when a user's code imports both."""
     assert mypy(str(RIGHT)) == ""
 
 
@@ -40,8 +40,8 @@ def test_mypy_catches_every_wrong_use() -> None:
     assert mypy("--disable-error-code=ignore-without-code", str(WRONG)) == ""
 
 
-def test_pyright_accepts_right_uses_and_catches_every_wrong_one(tmp_path: Path) -> None:
-    """It says nothing of ordinary code, and something of each line that mypy is to ignore."""
+def test_pyright_accepts_correct_uses_and_catches_every_wrong_one(tmp_path: Path) -> None:
+    """It finds nothing in ordinary code, and something in each line that mypy is to ignore."""
     code = WRONG.read_text(encoding="utf-8")
     marked = {number for number, line in enumerate(code.splitlines()) if "# type: ignore" in line}
     bare = tmp_path / "bare.py"

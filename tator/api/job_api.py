@@ -2,106 +2,79 @@
 
 from __future__ import annotations
 
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+from tator import checks
 from tator.api_client import ApiClient, HttpInfo
-from tator.configuration import Configuration, Timeout, veil
-from tator.exceptions import ApiTypeError
+from tator.checks import Timeout
+from tator.configuration import Configuration
 from tator.models import InlineResponse2044, InlineResponse2045
-from tator.serialization import is_uuid
 
 if TYPE_CHECKING:
-    from typing import TypeAlias, TypeVar
+    from argparse import ArgumentParser
+    from typing import Protocol
     from uuid import UUID
 
-    from typing_extensions import Required, Unpack
+    from typing_extensions import Unpack
     from urllib3 import HTTPResponse
 
+    from tator.api.options import Either, EitherInfo, Later, Plain, Raw, RawLater, Variable
     from tator.async_result import AsyncResult
 
-    T = TypeVar("T")
-    # What the two forms give for options that are variables.
-    _Either: TypeAlias = T | AsyncResult[T] | HTTPResponse | AsyncResult[HTTPResponse]
-    _EitherInfo: TypeAlias = (
-        _Either[T]
-        | HttpInfo[T]
-        | AsyncResult[HttpInfo[T]]
-        | HttpInfo[HTTPResponse]
-        | AsyncResult[HttpInfo[HTTPResponse]]
-    )
+    class Caller(Protocol):
+        """Anything that calls endpoints as `ApiClient` does."""
 
-    class _Variable(TypedDict, total=False):
-        async_req: bool | None
-        _preload_content: bool
-        _request_timeout: Timeout
-        _return_http_data_only: bool | None
-
-    class _Options(TypedDict, total=False):
-        _request_timeout: Timeout
-        _return_http_data_only: Literal[False] | None
-
-    class _Plain(_Options, total=False):
-        async_req: Literal[False] | None
-        _preload_content: Literal[True]
-
-    class _Later(_Options, total=False):
-        async_req: Required[Literal[True]]
-        _preload_content: Literal[True]
-
-    class _Raw(_Options, total=False):
-        async_req: Literal[False] | None
-        _preload_content: Required[Literal[False]]
-
-    class _RawLater(_Options, total=False):
-        async_req: Required[Literal[True]]
-        _preload_content: Required[Literal[False]]
+        def call_api(self, *args: Any, **options: Any) -> Any:
+            """Call an endpoint."""
 
 
 class JobApi:
     """Cancels background jobs: transcodes and algorithm runs, each an Argo workflow on the cluster.
 
-    Every operation has two forms: the plain one returns the model, the one `_with_http_info`
+    Every operation has two forms: the short one returns the model, the one `_with_http_info`
     returns `HttpInfo(data, status, headers)`. All of them take these options:
 
     - `async_req`: `True` returns an `AsyncResult` at once, and the call goes on in a thread.
-      Default: `False`.
+      Defaults to `False`.
     - `_preload_content`: `False` returns urllib3's response unread, for the caller to read and
-      release; error statuses still raise. Default: `True`.
-    - `_request_timeout`: seconds for each try, or a pair `(connect, read)`. Default: the
+      release; error statuses still raise. Defaults to `True`.
+    - `_request_timeout`: seconds for each attempt, or a pair `(connect, read)`. Defaults to the
       configuration's `timeout`. The whole call ends by the configuration's `deadline` anyway.
     - `_return_http_data_only`: `True` makes the form `_with_http_info` return the data alone.
 
     Args:
-        api_client: What carries the calls. Default: a new client with the default configuration.
+        api_client: What carries the calls: an `ApiClient`, or anything with a `call_api`.
+            Defaults to a new client with the default configuration.
     """
 
-    def __init__(self, api_client: ApiClient | None = None) -> None:
-        if not isinstance(api_client, (ApiClient, NoneType)):
-            kind = type(api_client).__name__
-            raise ApiTypeError(reason=f"api_client must be an ApiClient, not {kind}")
-        self.api_client = ApiClient() if api_client is None else api_client
+    api_client: ApiClient
+
+    def __init__(self, api_client: ApiClient | Caller | None = None) -> None:
+        if api_client is not None and not callable(getattr(api_client, "call_api", None)):
+            checks.reject_type("api_client", "an ApiClient", api_client)
+        client: Any = ApiClient() if api_client is None else api_client
+        self.api_client = client
 
     @overload
-    def delete_job(self, run_uid: str | UUID, **options: Unpack[_Plain]) -> InlineResponse2044: ...
+    def delete_job(self, run_uid: str | UUID, **options: Unpack[Plain]) -> InlineResponse2044: ...
 
     @overload
     def delete_job(
-        self, run_uid: str | UUID, **options: Unpack[_Later]
+        self, run_uid: str | UUID, **options: Unpack[Later]
     ) -> AsyncResult[InlineResponse2044]: ...
 
     @overload
-    def delete_job(self, run_uid: str | UUID, **options: Unpack[_Raw]) -> HTTPResponse: ...
+    def delete_job(self, run_uid: str | UUID, **options: Unpack[Raw]) -> HTTPResponse: ...
 
     @overload
     def delete_job(
-        self, run_uid: str | UUID, **options: Unpack[_RawLater]
+        self, run_uid: str | UUID, **options: Unpack[RawLater]
     ) -> AsyncResult[HTTPResponse]: ...
 
     @overload
     def delete_job(
-        self, run_uid: str | UUID, **options: Unpack[_Variable]
-    ) -> _Either[InlineResponse2044]: ...
+        self, run_uid: str | UUID, **options: Unpack[Variable]
+    ) -> Either[InlineResponse2044]: ...
 
     def delete_job(
         self,
@@ -114,55 +87,48 @@ class JobApi:
     ) -> Any:
         """Cancel one job.
 
-        The server answers an unknown job, and one already cancelled, with a bare 500.
+        Servers respond to an unknown job, and to one already cancelled, by their age: with a bare
+        500 until June 2020, a 400 until September 2020, and a 404 without a message since. Since
+        then a transcode has another endpoint.
 
         Args:
             run_uid: The uuid1 that the server gave the job when it was launched.
 
         Returns:
-            The server's words; with options, see the class.
+            The server's message; with options, see the class.
 
         Raises:
-            ApiTypeError, ApiValueError: Refused; nothing was sent.
-            ApiException: All else that can go wrong; `maybe_applied` tells whether the job may
-                be cancelled nevertheless.
+            ApiTypeError, ApiValueError: If an argument is rejected; nothing was sent.
+            ApiException: If anything else goes wrong; `maybe_applied` tells whether the job may
+                have been cancelled.
         """
-        return self.api_client.call_api(
-            "/rest/Job/{run_uid}",
-            "DELETE",
-            {"run_uid": _identifier("run_uid", run_uid)},
-            response_type=InlineResponse2044,
-            auth_settings=["TokenAuth"],
-            async_req=async_req,
-            _return_http_data_only=True,
-            _preload_content=_preload_content,
-            _request_timeout=_request_timeout,
-        )
+        options = _given(async_req, _preload_content, _request_timeout)
+        return self.delete_job_with_http_info(run_uid, **options)
 
     @overload
     def delete_job_with_http_info(
-        self, run_uid: str | UUID, **options: Unpack[_Plain]
+        self, run_uid: str | UUID, **options: Unpack[Plain]
     ) -> HttpInfo[InlineResponse2044]: ...
 
     @overload
     def delete_job_with_http_info(
-        self, run_uid: str | UUID, **options: Unpack[_Later]
+        self, run_uid: str | UUID, **options: Unpack[Later]
     ) -> AsyncResult[HttpInfo[InlineResponse2044]]: ...
 
     @overload
     def delete_job_with_http_info(
-        self, run_uid: str | UUID, **options: Unpack[_Raw]
+        self, run_uid: str | UUID, **options: Unpack[Raw]
     ) -> HttpInfo[HTTPResponse]: ...
 
     @overload
     def delete_job_with_http_info(
-        self, run_uid: str | UUID, **options: Unpack[_RawLater]
+        self, run_uid: str | UUID, **options: Unpack[RawLater]
     ) -> AsyncResult[HttpInfo[HTTPResponse]]: ...
 
     @overload
     def delete_job_with_http_info(
-        self, run_uid: str | UUID, **options: Unpack[_Variable]
-    ) -> _EitherInfo[InlineResponse2044]: ...
+        self, run_uid: str | UUID, **options: Unpack[Variable]
+    ) -> EitherInfo[InlineResponse2044]: ...
 
     def delete_job_with_http_info(
         self,
@@ -174,10 +140,13 @@ class JobApi:
         _return_http_data_only: bool | None = None,
     ) -> Any:
         """Do as `delete_job`, and return status and headers too."""
+        path_params = {"run_uid": checks.identifier("run_uid", run_uid)}
         return self.api_client.call_api(
             "/rest/Job/{run_uid}",
             "DELETE",
-            {"run_uid": _identifier("run_uid", run_uid)},
+            path_params,
+            [],
+            {"Accept": "application/json"},
             response_type=InlineResponse2044,
             auth_settings=["TokenAuth"],
             async_req=async_req,
@@ -188,31 +157,50 @@ class JobApi:
 
     @overload
     def delete_job_group(
-        self, group_id: str | UUID, **options: Unpack[_Plain]
+        self,
+        group_id: str | UUID,
+        *,
+        project: SupportsIndex | None = None,
+        **options: Unpack[Plain],
     ) -> InlineResponse2045: ...
 
     @overload
     def delete_job_group(
-        self, group_id: str | UUID, **options: Unpack[_Later]
+        self,
+        group_id: str | UUID,
+        *,
+        project: SupportsIndex | None = None,
+        **options: Unpack[Later],
     ) -> AsyncResult[InlineResponse2045]: ...
 
     @overload
-    def delete_job_group(self, group_id: str | UUID, **options: Unpack[_Raw]) -> HTTPResponse: ...
+    def delete_job_group(
+        self, group_id: str | UUID, *, project: SupportsIndex | None = None, **options: Unpack[Raw]
+    ) -> HTTPResponse: ...
 
     @overload
     def delete_job_group(
-        self, group_id: str | UUID, **options: Unpack[_RawLater]
+        self,
+        group_id: str | UUID,
+        *,
+        project: SupportsIndex | None = None,
+        **options: Unpack[RawLater],
     ) -> AsyncResult[HTTPResponse]: ...
 
     @overload
     def delete_job_group(
-        self, group_id: str | UUID, **options: Unpack[_Variable]
-    ) -> _Either[InlineResponse2045]: ...
+        self,
+        group_id: str | UUID,
+        *,
+        project: SupportsIndex | None = None,
+        **options: Unpack[Variable],
+    ) -> Either[InlineResponse2045]: ...
 
     def delete_job_group(
         self,
         group_id: str | UUID,
         *,
+        project: SupportsIndex | None = None,
         async_req: bool | None = False,
         _preload_content: bool = True,
         _request_timeout: Timeout = None,
@@ -221,71 +209,94 @@ class JobApi:
         """Cancel all jobs that were launched together.
 
         The server cancels them one after the other, so a large group takes time, and a failure
-        midway (400) leaves some of them cancelled. Servers since September 2020 have no such
-        endpoint and answer 404.
+        midway (400) leaves some of them cancelled. Servers since September 2020 respond 404
+        without `project`; older ones know no `project`.
 
         Args:
             group_id: The uuid1 that the server gave the group when it was launched.
+            project: The number of the group's project, for servers since September 2020. They
+                respond "Deleted 0 jobs" if the group is unknown or already cancelled, which
+                returns as any success. Defaults to `None`, for older servers.
 
         Returns:
-            The server's words; with options, see the class.
+            The server's message; with options, see the class.
 
         Raises:
-            ApiTypeError, ApiValueError: Refused; nothing was sent.
-            ApiException: All else that can go wrong; `maybe_applied` tells whether jobs may be
-                cancelled nevertheless.
+            ApiTypeError, ApiValueError: If an argument is rejected; nothing was sent.
+            ApiException: If anything else goes wrong; `maybe_applied` tells whether jobs may have
+                been cancelled.
         """
-        return self.api_client.call_api(
-            "/rest/JobGroup/{group_id}",
-            "DELETE",
-            {"group_id": _identifier("group_id", group_id)},
-            response_type=InlineResponse2045,
-            auth_settings=["TokenAuth"],
-            async_req=async_req,
-            _return_http_data_only=True,
-            _preload_content=_preload_content,
-            _request_timeout=_request_timeout,
-        )
+        options = _given(async_req, _preload_content, _request_timeout)
+        if project is not None:
+            options["project"] = project
+        return self.delete_job_group_with_http_info(group_id, **options)
 
     @overload
     def delete_job_group_with_http_info(
-        self, group_id: str | UUID, **options: Unpack[_Plain]
+        self,
+        group_id: str | UUID,
+        *,
+        project: SupportsIndex | None = None,
+        **options: Unpack[Plain],
     ) -> HttpInfo[InlineResponse2045]: ...
 
     @overload
     def delete_job_group_with_http_info(
-        self, group_id: str | UUID, **options: Unpack[_Later]
+        self,
+        group_id: str | UUID,
+        *,
+        project: SupportsIndex | None = None,
+        **options: Unpack[Later],
     ) -> AsyncResult[HttpInfo[InlineResponse2045]]: ...
 
     @overload
     def delete_job_group_with_http_info(
-        self, group_id: str | UUID, **options: Unpack[_Raw]
+        self, group_id: str | UUID, *, project: SupportsIndex | None = None, **options: Unpack[Raw]
     ) -> HttpInfo[HTTPResponse]: ...
 
     @overload
     def delete_job_group_with_http_info(
-        self, group_id: str | UUID, **options: Unpack[_RawLater]
+        self,
+        group_id: str | UUID,
+        *,
+        project: SupportsIndex | None = None,
+        **options: Unpack[RawLater],
     ) -> AsyncResult[HttpInfo[HTTPResponse]]: ...
 
     @overload
     def delete_job_group_with_http_info(
-        self, group_id: str | UUID, **options: Unpack[_Variable]
-    ) -> _EitherInfo[InlineResponse2045]: ...
+        self,
+        group_id: str | UUID,
+        *,
+        project: SupportsIndex | None = None,
+        **options: Unpack[Variable],
+    ) -> EitherInfo[InlineResponse2045]: ...
 
     def delete_job_group_with_http_info(
         self,
         group_id: str | UUID,
         *,
+        project: SupportsIndex | None = None,
         async_req: bool | None = False,
         _preload_content: bool = True,
         _request_timeout: Timeout = None,
         _return_http_data_only: bool | None = None,
     ) -> Any:
         """Do as `delete_job_group`, and return status and headers too."""
+        uid = checks.identifier("group_id", group_id)
+        path: str = "/rest/JobGroup/{group_id}"
+        path_params: dict[str, str | int] = {"group_id": uid}
+        query_params: list[tuple[str, str]] = []
+        if project is not None:
+            # Without its ID, the server would cancel every algorithm job of the project.
+            path, query_params = "/rest/Jobs/{project}", [("gid", uid)]
+            path_params = {"project": checks.integer("project", project, 1)}
         return self.api_client.call_api(
-            "/rest/JobGroup/{group_id}",
+            path,
             "DELETE",
-            {"group_id": _identifier("group_id", group_id)},
+            path_params,
+            query_params,
+            {"Accept": "application/json"},
             response_type=InlineResponse2045,
             auth_settings=["TokenAuth"],
             async_req=async_req,
@@ -295,18 +306,32 @@ class JobApi:
         )
 
 
+def _given(async_req: bool | None, preload: bool, timeout: Timeout) -> dict[str, Any]:
+    """Return the options of a short form for its long form, which may be overridden.
+
+    Those that were not given are left out, so that the override may have its own defaults.
+    """
+    options: dict[str, Any] = {"_return_http_data_only": True}
+    if async_req:
+        options["async_req"] = async_req
+    if not preload:
+        options["_preload_content"] = preload
+    if timeout is not None:
+        options["_request_timeout"] = timeout
+    return options
+
+
 def get_api(host: str | None = None, token: str | None = None) -> JobApi:
-    """A `JobApi` that is ready to use.
+    """Return a `JobApi` that is ready to use.
 
     Args:
-        host: The server's URL. Default: the environment variable `TATOR_HOST`.
-        token: The user's API token, without a prefix. Default: `TATOR_TOKEN`, but only together
+        host: The server's URL. Defaults to the environment variable `TATOR_HOST`.
+        token: The user's API token, without a prefix. Defaults to `TATOR_TOKEN`, but only together
             with the host from `TATOR_HOST`.
 
     Raises:
-        ApiTypeError, ApiValueError: The host or the token can't be used.
+        ApiTypeError, ApiValueError: If the host or the token can't be used.
     """
-    host, token = veil(host), veil(token)
     configuration = Configuration(host)
     if token is not None:
         configuration.api_key["Authorization"] = token
@@ -314,7 +339,20 @@ def get_api(host: str | None = None, token: str | None = None) -> JobApi:
     return JobApi(ApiClient(configuration))
 
 
-def _identifier(name: str, value: str | UUID) -> str | UUID:
-    if not (isinstance(value, str) or is_uuid(value)):
-        raise ApiTypeError(reason=f"{name} must be a string or a UUID, not {type(value).__name__}")
-    return value
+def get_parser(**options: Any) -> ArgumentParser:
+    """Return a parser of command lines with `--host` and `--token`.
+
+    Its defaults are `None`, which `get_api` reads as the environment's:
+    `args = tator.get_parser().parse_args(); api = tator.get_api(args.host, args.token)`.
+
+    Args:
+        options: The options of `argparse.ArgumentParser`.
+    """
+    from argparse import ArgumentParser  # seldom needed
+
+    parser = ArgumentParser(**options)
+    parser.add_argument("--host", help="the server's URL (default: the environment's TATOR_HOST)")
+    parser.add_argument(
+        "--token", help="your API token (default: the environment's TATOR_TOKEN, for its host)"
+    )
+    return parser

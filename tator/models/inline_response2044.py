@@ -1,4 +1,4 @@
-"""The answer to the cancellation of a job."""
+"""The response to the cancellation of a job."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from tator.models.model import Field, Model
 
 
 class InlineResponse2044(Model):
-    """What the server says when it has cancelled a job.
+    """The response to the cancellation of a job.
 
     Args:
-        message: The server's words; `None` where it answered without any (a bare 204).
+        message: The server's message. Defaults to `None`, as after a 204 without a body.
     """
 
-    message = Field(str)
+    message: Field[str] = Field(str)
 
     def __init__(self, message: str | None = None) -> None:
         self.message = message

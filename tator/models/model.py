@@ -1,10 +1,14 @@
-"""What every model shares: fields declared once, and how it is compared and shown."""
+"""The base of the models: fields are declared once; how models compare and display."""
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 T = TypeVar("T")
+
+_LINE = 80  # characters that pprint puts on one line
+_FLAT = (str, int, float, NoneType)
 
 
 class Field(Generic[T]):
@@ -12,13 +16,13 @@ class Field(Generic[T]):
 
     Args:
         kind: The type of the value.
-        json_name: The name in JSON, where it differs from the attribute's.
+        json_name: The name in JSON. Defaults to the attribute's name.
     """
 
     def __init__(self, kind: type[T], json_name: str = "") -> None:
         self.kind = kind
-        self.json_name = json_name
-        self.name = ""
+        self.json_name: str = json_name
+        self.name: str = ""
 
     def __set_name__(self, owner: type[Model], name: str) -> None:
         self.name = name
@@ -40,9 +44,12 @@ class Model:
 
     Attributes:
         fields: The declared fields, by attribute name.
-        swagger_types: Attribute name → name of its type, as the generated clients have it.
-        attribute_map: Attribute name → name in JSON, as the generated clients have it.
+        swagger_types: Attribute name → name of its type, as in the generated clients.
+        attribute_map: Attribute name → name in JSON, as in the generated clients.
+        discriminator: `None`: no field names another model. Generated clients have it too.
     """
+
+    discriminator: ClassVar[str | None] = None
 
     fields: ClassVar[dict[str, Field[Any]]] = {}
     swagger_types: ClassVar[dict[str, str]] = {}
@@ -55,14 +62,18 @@ class Model:
         cls.attribute_map = {name: field.json_name for name, field in cls.fields.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """The values by attribute name; models within are dictionaries too."""
+        """Return the values by attribute name; models within are dictionaries too."""
         return {name: _plain(getattr(self, name)) for name in self.fields}
 
     def to_str(self) -> str:
-        """The values as `pprint` shows a dictionary."""
-        from pprint import pformat  # slow to import, and only a display needs it
+        """Return the values as `pprint` shows a dictionary."""
+        values = dict(sorted(self.to_dict().items()))
+        text = repr(values)
+        if len(text) <= _LINE and all(isinstance(value, _FLAT) for value in values.values()):
+            return text
+        from pprint import pformat  # slow to import; it shows a short flat dictionary the same way
 
-        return pformat(self.to_dict())
+        return pformat(values)
 
     def __repr__(self) -> str:
         return self.to_str()
@@ -72,7 +83,8 @@ class Model:
             return NotImplemented
         return self.to_dict() == other.to_dict()
 
-    __hash__ = None  # type: ignore[assignment]  # a model's values may change, so it has no hash
+    # A model's values may change, so it has no hash.
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def _repr_html_(self) -> str:
         from tator.notebook import html_table
@@ -91,7 +103,7 @@ def _plain(value: Any) -> Any:
 
 
 def _name_of(kind: Any) -> str:
-    """A type's name as the generated clients write it: `list[Job]`, `dict(str, int)`."""
+    """Return a type's name as generated clients write it: `list[Job]`, `dict(str, int)`."""
     inner = ", ".join(map(_name_of, getattr(kind, "__args__", ())))
     if not inner:
         return str(kind.__name__)

@@ -6,7 +6,7 @@
         api.delete_job(group.run_uids[0])
         assert tator_server.jobs[group.run_uids[0]] == "cancelled"
 
-It needs nothing but the standard library, and the rest of this package never imports it.
+It needs only the standard library, and the rest of this package never imports it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 # pytest loads this package in every session, so the server is imported where it is first used.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tator.testing.server import Group, LocalTator, Request
+    from tator.testing.messages import Request
+    from tator.testing.server import Group, LocalTator
 
 __all__ = ["Group", "LocalTator", "Request"]
 

@@ -11,21 +11,26 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
-from tator.testing.server import LocalTator, Request
+from tator.testing.messages import Request
+from tator.testing.responses import GENERATIONS
+from tator.testing.server import LocalTator
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until Ctrl-C, and show each request as it is answered."""
+    """Serve until Ctrl-C, and show each request with the status of its response."""
     parser = argparse.ArgumentParser(prog="python -m tator.testing", description=__doc__)
     parser.add_argument("--jobs", type=_count, default=5, help="how many jobs to launch (5)")
     parser.add_argument("--port", type=int, default=0, help="the port (a free one)")
     parser.add_argument("--token", type=_token, help="the token (a new random one)")
+    parser.add_argument(
+        "--server", choices=GENERATIONS, default="2020-05", help="the generation (2020-05)"
+    )
     options = parser.parse_args(arguments)
 
     try:
-        server = LocalTator(options.token, port=options.port)
+        server = LocalTator(options.token, port=options.port, server=options.server)
     except (OSError, ValueError) as error:
-        parser.error(f"port {options.port} can't be used: {error}")
+        parser.error(f"could not use port {options.port}: {error}")
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -38,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             group = server.launch(options.jobs)
             token = shlex.quote(server.token)
             _say(f"export TATOR_HOST={server.host}", f"export TATOR_TOKEN={token}")
-            _say(f"export GROUP_ID={group.group_id}", *_lines(group.run_uids))
+            _say(f"export GROUP_ID={group.group_id}")
+            if "Jobs" in GENERATIONS[options.server].endpoints:
+                _say(f"export PROJECT={group.project}")  # a group is cancelled with it there
+            _say(*_lines(group.run_uids))
             stopped.wait()
     finally:
         for number, handler in previous.items():
@@ -53,7 +61,7 @@ def _lines(run_uids: Sequence[str]) -> list[str]:
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+        raise argparse.ArgumentTypeError("must be an integer, 0 or more")
     return int(text)
 
 

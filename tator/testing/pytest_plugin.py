@@ -1,4 +1,4 @@
-"""The pytest fixture `local_tator`, which comes with the package."""
+"""The pytest fixture `local_tator`, which is installed with the package."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def local_tator() -> Iterator[LocalTator]:
-    """A `LocalTator` of the test's own."""
+def local_tator(request: pytest.FixtureRequest) -> Iterator[LocalTator]:
+    """A `LocalTator` for this test alone.
+
+    For another generation than the default: `@pytest.mark.parametrize("local_tator", ["2025-06"],
+    indirect=True)`.
+    """
     from tator.testing import LocalTator
 
-    with LocalTator() as server:
+    with LocalTator(server=getattr(request, "param", "2020-05")) as server:
         yield server

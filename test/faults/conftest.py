@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import random
-import ssl
 import subprocess
 import sys
 import time
@@ -12,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trustme
+from certificates import Tls
 
 from tator.testing import LocalTator
 
@@ -20,66 +17,8 @@ PROXY_USER = "mallory"
 PROXY_PASSWORD = "proxy-passw0rd-9876"
 
 
-class Tls:
-    """An authority of our own, and what it certifies."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._authority = trustme.CA()
-        self.ca_file = str(directory / "ca.pem")
-        self._authority.cert_pem.write_to_path(self.ca_file)
-
-    def server(
-        self, *names: str, after: int = -1, until: int = 1, clients: bool = False
-    ) -> ssl.SSLContext:
-        """A server's context.
-
-        Args:
-            names: Whom its certificate is for. Default: 127.0.0.1.
-            after: From which day on it is valid, counted from today.
-            until: Until which day it is valid.
-            clients: Whether a client needs a certificate too.
-        """
-        now = datetime.datetime.now(datetime.timezone.utc)
-        certificate = self._authority.issue_cert(
-            *(names or ("127.0.0.1",)),
-            not_before=now + datetime.timedelta(days=after),
-            not_after=now + datetime.timedelta(days=until),
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
-        if clients:
-            context.verify_mode = ssl.CERT_REQUIRED
-            self._authority.configure_trust(context)
-        return context
-
-    def self_signed(self) -> ssl.SSLContext:
-        """A server's context whose certificate nobody else has signed."""
-        path = self._directory / "self-signed.pem"
-        authority = trustme.CA()
-        authority.private_key_pem.write_to_path(str(path))
-        authority.cert_pem.write_to_path(str(path), append=True)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
-
-    def files(self, name: str) -> tuple[str, str]:
-        """The files of a certificate and its key, for the server or the client of that name."""
-        leaf = self._authority.issue_cert(name)
-        certificate, key = self._directory / f"{name}.pem", self._directory / f"{name}.key"
-        leaf.private_key_pem.write_to_path(str(key))
-        certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
-        return str(certificate), str(key)
-
-
-@pytest.fixture(scope="session")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    """The authority."""
-    return Tls(tmp_path_factory.mktemp("tls"))
-
-
 class Proxy:
-    """A real proxy in a process of its own."""
+    """A real proxy in a separate process."""
 
     def __init__(self, directory: Path, *options: str) -> None:
         self._log = directory / "proxy.log"
@@ -132,7 +71,7 @@ def strict_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session")
 def tls_proxy(tmp_path_factory: pytest.TempPathFactory, tls: Tls) -> Iterator[Proxy]:
-    """A proxy that is itself spoken to over TLS."""
+    """A proxy that speaks TLS itself."""
     certificate, key = tls.files("127.0.0.1")
     directory = tmp_path_factory.mktemp("tls-proxy")
     proxy = Proxy(directory, "--cert-file", certificate, "--key-file", key)
@@ -145,9 +84,3 @@ def server(request: pytest.FixtureRequest, tls: Tls) -> Iterator[LocalTator]:
     """A server, once over http and once over https."""
     with LocalTator(ssl_context=tls.server() if request.param == "https" else None) as server:
         yield server
-
-
-@pytest.fixture
-def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every backoff is as short as chance can make it."""
-    monkeypatch.setattr(random, "uniform", lambda least, most: least)

@@ -1,11 +1,13 @@
-"""Secrets show in nothing: no error, cause, traceback, log, repr, report or notebook."""
+"""No token shows in any error, cause, traceback, log, repr, report or notebook."""
 
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import pickle
 import re
+import traceback
 from base64 import b64encode
 from typing import Any
 
@@ -32,16 +34,28 @@ SECRETS = (TOKEN, "crumbs-1234567", "dark-matter-99", PROXY_PASSWORD)
 
 
 def make_secret_api(host: str, **settings: Any) -> tator.JobApi:
-    """An API with a token, a cookie and a secret header."""
+    """An API with a token, a cookie and a sensitive header."""
     api = make_api(host, retries=0, **settings)
     api.api_client.cookie = COOKIE
     api.api_client.set_default_header("X-Api-Key", SECRETS[1][::-1])
     return api
 
 
+def percent_encoded(text: str) -> str:
+    return "".join(f"%{ord(char):02x}" for char in text)
+
+
+ESCAPED = b'{"message": "%s"}' % "".join(f"\\u{ord(char):04x}" for char in TOKEN).encode()
+KUBERNETES = json.dumps(
+    {"message": f"(500)\nHTTP response body: {json.dumps({'message': TOKEN})}"}
+).encode()
+# What is left of a token in each form that a display could show.
+FORMS = (TOKEN, TOKEN[:8], TOKEN[-8:], TOKEN.upper(), percent_encoded(TOKEN)[:24])
+
+
 def check_hidden(*shown: str) -> None:
     for text in shown:
-        for secret in (*SECRETS, SECRETS[1][::-1]):
+        for secret in (*SECRETS, *FORMS, SECRETS[1][::-1]):
             assert secret not in text
 
 
@@ -54,6 +68,14 @@ ECHOES: dict[str, Script] = {
     "body of a 200": lambda peer: peer.send(http(200, sent_back(peer))),
     "body of a 400": lambda peer: peer.send(http(400, sent_back(peer))),
     "message": lambda peer: peer.send(http(403, b'{"detail": "No token ' + TOKEN.encode() + b'"}')),
+    "escaped message": lambda peer: peer.send(http(400, ESCAPED)),
+    "escaped message of a 200": lambda peer: peer.send(http(200, b"[" + ESCAPED + b"]")),
+    "percent-encoded": lambda peer: peer.send(http(500, percent_encoded(TOKEN).encode())),
+    "upper case": lambda peer: peer.send(http(500, TOKEN.upper().encode())),
+    "first part": lambda peer: peer.send(http(500, b"begins with " + TOKEN[:9].encode())),
+    "cut": lambda peer: peer.send(http(400, b"x" * (16 * 1024 - 9) + TOKEN.encode())),
+    "name of a header": lambda peer: peer.send(http(500, headers={f"X-{TOKEN}": "a"})),
+    "kubernetes": lambda peer: peer.send(http(400, KUBERNETES)),
     "cookies": lambda peer: peer.send(http(403, b'{"message": "crumbs-1234567 dark-matter-99"}')),
     "headers": lambda peer: peer.send(http(500, headers={"X-Back": f"Token {TOKEN}", "Y": COOKIE})),
     "reason": lambda peer: peer.send(http(500, reason=f"No {TOKEN}")),
@@ -77,10 +99,10 @@ ECHOES: dict[str, Script] = {
 
 @pytest.mark.parametrize("script", ECHOES.values(), ids=ECHOES)
 @pytest.mark.parametrize("proxied", [False, True], ids=["direct", "proxied"])
-def test_an_error_shows_no_secret(
+def test_row_57_an_error_shows_no_token(
     script: Script, proxied: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not even one that the server sends back; nor does the log, down to urllib3's."""
+    """Not even one that the server sends back, in any form; nor does the log, urllib3's too."""
     caplog.set_level(logging.DEBUG)
     with Peer(answering(script)) as peer:
         proxy = peer.host.replace("//", f"//{PROXY_USER}:{PROXY_PASSWORD}@") if proxied else ""
@@ -90,15 +112,40 @@ def test_an_error_shows_no_secret(
     error = caught.value
     basic = b64encode(f"{PROXY_USER}:{PROXY_PASSWORD}".encode()).decode()
     check_hidden(everything_shown(error), str(error.body), error._repr_html_(), caplog.text)
+    check_hidden(str(error.message), str(error.hint), str(error.headers))
     assert basic not in everything_shown(error) + str(error.body)
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         check_hidden(everything_shown(twin))
 
 
+@pytest.mark.parametrize("token", [f"{TOKEN} ", f"{TOKEN}\t", f"{TOKEN} with a blank inside"])
+def test_row_57_a_token_with_white_space_is_masked(token: str) -> None:
+    """Copied as it was; servers strip it, or split it."""
+    back = answering(
+        lambda peer: peer.send(http(403, f'{{"detail": "No {token.strip()}"}}'.encode()))
+    )
+    with Peer(back) as peer, pytest.raises(ApiException) as caught:
+        make_secret_api(peer.host, api_key={"Authorization": token}).delete_job(UID)
+    check_hidden(everything_shown(caught.value), str(caught.value.body))
+    assert "blank" not in everything_shown(caught.value)
+
+
+def test_row_57_what_is_left_of_a_cut_body_is_masked() -> None:
+    """The bytes that arrived are no argument and no attribute of the cause either."""
+    whole = http(500, TOKEN.encode() * 9)
+    with (
+        Peer(answering(whole[:-50])) as peer,
+        pytest.raises(tator.ApiConnectionError) as caught,
+    ):
+        make_secret_api(peer.host).delete_job(UID)
+    cause = caught.value.__cause__
+    check_hidden(everything_shown(caught.value), repr(cause), repr(getattr(cause, "partial", b"")))
+
+
 def test_a_proxy_of_the_environment_that_sends_its_credentials_back_shows_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its password is as secret as that of a configured one."""
+    """Its password is as sensitive as that of a configured one."""
     echo = answering(lambda peer: peer.send(http(502, sent_back(peer))))
     with Peer(echo) as peer:
         url = peer.host.replace("//", f"//{PROXY_USER}:{PROXY_PASSWORD}@")
@@ -110,17 +157,17 @@ def test_a_proxy_of_the_environment_that_sends_its_credentials_back_shows_none(
     assert b64encode(f"{PROXY_USER}:{PROXY_PASSWORD}".encode()).decode() not in shown
 
 
-def test_an_error_keeps_the_servers_own_words() -> None:
-    """Only the secrets go; several cookies that a server sets stay apart."""
-    answer = http(500, b"Words, not secrets.", {"Set-Cookie": "a=1\r\nSet-Cookie: b=2"})
-    with Peer(answering(answer)) as peer, pytest.raises(ApiException) as caught:
+def test_an_error_keeps_the_servers_text() -> None:
+    """Only sensitive values go; several cookies that a server sets stay apart."""
+    response = http(500, b"Words, not tokens.", {"Set-Cookie": "a=1\r\nSet-Cookie: b=2"})
+    with Peer(answering(response)) as peer, pytest.raises(ApiException) as caught:
         make_secret_api(peer.host).delete_job(UID)
-    assert caught.value.body == "Words, not secrets."
+    assert caught.value.body == "Words, not tokens."
     assert caught.value.headers is not None
     assert caught.value.headers["set-cookie"] == "a=1, b=2"
 
 
-def test_nothing_that_is_displayed_shows_a_secret() -> None:
+def test_no_display_shows_a_token() -> None:
     """Configurations, clients, their headers and their responses."""
     with LocalTator(TOKEN) as server:
         proxy = f"http://{PROXY_USER}:{PROXY_PASSWORD}@127.0.0.1:9"
@@ -145,10 +192,10 @@ def test_nothing_that_is_displayed_shows_a_secret() -> None:
     )
 
 
-def test_the_log_has_one_line_for_each_try(
+def test_the_log_has_one_line_for_each_attempt(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Method, URL, outcome, seconds and the number of the try; nothing else."""
+    """Method, URL, outcome, seconds and the number of the attempt; nothing else."""
     monkeypatch.setattr("random.uniform", lambda least, most: least)
     caplog.set_level(logging.DEBUG, "tator")
     with LocalTator(TOKEN) as server:
@@ -156,7 +203,9 @@ def test_the_log_has_one_line_for_each_try(
         server.fail(503)
         make_api(server.host).delete_job(server.launch().run_uids[0])
     lines = [record.getMessage() for record in caplog.records if record.name == "tator"]
-    pattern = r"DELETE http://127\.0\.0\.1:\d+/rest/Job/[-\w]+: (\S+) in \d+\.\d{3} s \(try (\d)\)"
+    pattern = (
+        r"DELETE http://127\.0\.0\.1:\d+/rest/Job/[-\w]+: (\S+) in \d+\.\d{3} s \(attempt (\d)\)"
+    )
     matches = [re.fullmatch(pattern, line) for line in lines]
     assert [match and match.groups() for match in matches] == [
         ("ApiConnectionError", "1"),
@@ -165,11 +214,18 @@ def test_the_log_has_one_line_for_each_try(
     ]
 
 
-def test_a_refused_setting_shows_nothing_of_itself() -> None:
-    """Whatever is wrong with a key, a header, a cookie or a proxy."""
+def shown_without_frames(error: BaseException) -> str:
+    """What an error displays, but for the frames: the caller's own frame holds what it passed."""
+    return "\n".join(
+        [*traceback.format_exception(error), repr(error), repr(vars(error)), repr(error.args)]
+    )
+
+
+def test_a_rejected_value_is_not_shown() -> None:
+    """Whatever is wrong with a token, a header, a cookie or a proxy."""
     client = make_api("http://127.0.0.1:9").api_client
     bad = f"{TOKEN}\n"
-    refusals = [
+    rejected = [
         lambda: tator.Configuration(api_key={"Authorization": bad}),
         lambda: tator.Configuration(api_key={"Authorization": bad.encode()}),  # type: ignore[dict-item]
         lambda: tator.Configuration(api_key=bad),  # type: ignore[arg-type]
@@ -186,13 +242,32 @@ def test_a_refused_setting_shows_nothing_of_itself() -> None:
         lambda: client.call_api("/x", "GET", header_params={"X": bad}),
         lambda: tator.get_api("http://127.0.0.1:9", bad),
     ]
-    for refusal in refusals:
+    for reject in rejected:
         with pytest.raises(ApiException) as caught:
-            refusal()
-        check_hidden(everything_shown(caught.value))
+            reject()
+        check_hidden(shown_without_frames(caught.value))
 
 
-def test_a_real_proxys_refusal_shows_no_secret(strict_proxy: Proxy) -> None:
+def test_a_value_that_a_call_rejects_is_in_no_frame() -> None:
+    """A call has begun, and its tracebacks may be sent somewhere."""
+    client = make_api("http://127.0.0.1:9").api_client
+    with pytest.raises(tator.ApiValueError) as caught:
+        client.call_api("/x", "GET", header_params={"X": f"{TOKEN}\n"})
+    check_hidden(everything_shown(caught.value))
+
+
+def test_a_response_holds_no_token() -> None:
+    """Neither the last one nor the one in hand carries the request."""
+    with LocalTator(TOKEN) as server:
+        api = make_secret_api(server.host)
+        info = api.delete_job_with_http_info(server.launch().run_uids[0])
+    response = api.api_client.last_response
+    assert isinstance(response, tator.rest.RESTResponse)
+    check_hidden(repr(info), repr(vars(response)), repr(vars(response.urllib3_response)))
+    check_hidden(*(str(value) for value in vars(response).values()))
+
+
+def test_a_real_proxys_rejection_shows_no_token(strict_proxy: Proxy) -> None:
     """A 407 page, after credentials that are wrong."""
     api = make_secret_api(
         "http://127.0.0.1:9", proxy=f"http://me:{PROXY_PASSWORD}x@{strict_proxy.authority}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid1
 
@@ -21,6 +23,11 @@ assert_type(api.delete_job("uid"), tator.InlineResponse2044)
 assert_type(api.delete_job(uuid1(), _request_timeout=(3, 10.5)), tator.InlineResponse2044)
 assert_type(api.delete_job("uid").message, "str | None")
 assert_type(api.delete_job_group("uid"), tator.InlineResponse2045)
+assert_type(api.delete_job_group("uid", project=7), tator.InlineResponse2045)
+assert_type(
+    api.delete_job_group_with_http_info("uid", project=None, async_req=True),
+    AsyncResult[HttpInfo[tator.InlineResponse2045]],
+)
 assert_type(api.delete_job("uid", async_req=True), AsyncResult[tator.InlineResponse2044])
 assert_type(api.delete_job("uid", async_req=True).get(5), tator.InlineResponse2044)
 assert_type(api.delete_job("uid", _preload_content=False), "HTTPResponse")
@@ -59,6 +66,16 @@ configuration = tator.Configuration(host="https://tator.example.org", timeout=5,
 configuration.api_key["Authorization"] = "key"
 configuration.api_key_prefix["Authorization"] = "Token"
 configuration.proxy = None
+configuration.timeout = (3, None)
+configuration.ssl_ca_cert = Path("ca.pem")
+configuration.refresh_api_key_hook = lambda settings: settings.api_key.clear()
+assert_type(configuration.host, str)
+assert_type(configuration.ssl_ca_cert, "str | None")
+assert_type(configuration.keepalive_expiry, "float | None")
+assert_type(configuration.largest_response, int)
+assert_type(configuration.api_key, dict[str, str])
+assert_type(configuration.get_api_key_with_prefix("Authorization"), "str | None")
+assert_type(tator.Configuration.get_default_copy(), tator.Configuration)
 with tator.ApiClient(configuration) as client:
     result = tator.bulk.delete_jobs(tator.JobApi(client), (str(number) for number in range(3)))
     assert_type(result, BulkResult)
@@ -76,3 +93,10 @@ try:
 except tator.ApiTimeoutError as error:
     assert_type(error.maybe_applied, bool)
     assert_type(error.retry_after, "float | None")
+    assert_type(error.status, int)
+    assert_type(error.reason, str)
+    assert_type(error.hint, "str | None")
+except (tator.UnauthorizedException, tator.TooManyRequestsException) as error:
+    assert_type(error.headers, "Mapping[str, str] | None")
+
+raise tator.ApiException(status=404, reason="x")

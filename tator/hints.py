@@ -1,0 +1,220 @@
+"""What to do next about an error: one sentence or two, which say no more than is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from math import ceil
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+from tator import checks
+from tator.exceptions import (
+    ApiException,
+    ApiProxyError,
+    ApiResponseError,
+    RedirectException,
+    TooManyRequestsException,
+    UnauthorizedException,
+)
+
+_PREFIX_LINE = "configuration.api_key_prefix['Authorization'] = 'Token'"
+_JOBS_PATH = r"/rest/(Job|JobGroup|Jobs|Transcode)/"
+
+
+class Credentials(NamedTuple):
+    """What a hint has to know about the token of a request.
+
+    Attributes:
+        are_needed: Whether the operation asks for TokenAuth.
+        sent: The Authorization header of the request, if any.
+        are_set: Whether the configuration has a token.
+    """
+
+    are_needed: bool
+    sent: str | None
+    are_set: bool
+
+
+def hint_for(error: ApiException, credentials: Credentials) -> str | None:
+    """Return what to do next about an error, the token first: it is the likeliest cause."""
+    about_token = None
+    if 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
+        about_token = _about_token(error, credentials)
+    about_response = error.hint or _about_response(error)
+    if isinstance(error, UnauthorizedException):
+        return about_token or about_response
+    return " ".join(filter(None, (about_token, about_response))) or None
+
+
+def _about_token(error: ApiException, credentials: Credentials) -> str | None:
+    if not (credentials.are_needed or isinstance(error, UnauthorizedException)):
+        return None
+    if credentials.sent is None and credentials.are_set and not credentials.are_needed:
+        return "No token was sent: call_api sends it with auth_settings=['TokenAuth']."
+    if credentials.sent is None:
+        return (
+            f"No token was sent: set configuration.api_key['Authorization'] and {_PREFIX_LINE}"
+            " (TATOR_TOKEN is used only with the host from TATOR_HOST)."
+        )
+    words = credentials.sent.split()
+    if len(words) == 1:
+        return f"The token was sent without a prefix: add {_PREFIX_LINE}."
+    if words[0].lower() == words[1].lower():
+        return (
+            "The token was sent with its prefix there twice: leave the prefix out of"
+            " configuration.api_key, or out of configuration.api_key_prefix."
+        )
+    return None
+
+
+def _about_response(error: ApiException) -> str | None:
+    if isinstance(error, ApiResponseError):
+        return (
+            "Nothing shows that the request was applied. Check that Configuration.host is a Tator"
+            " server."
+        )
+    if isinstance(error, RedirectException):
+        return _about_redirect(error)
+    if isinstance(error, ApiProxyError):
+        return "The proxy asks for a user name and a password: put them in Configuration.proxy."
+    if isinstance(error, UnauthorizedException):
+        return _about_credentials(error.message or "")
+    if isinstance(error, TooManyRequestsException) or error.retry_after is not None:
+        return _about_waiting(error)
+    about_status = _BY_STATUS.get(error.status)
+    return about_status(error) if about_status else None
+
+
+def _about_redirect(error: ApiException) -> str:
+    """Say where a redirect leads, and the host to set if the same endpoint is there."""
+    location = (error.headers or {}).get("Location")
+    if not location:
+        return "tator follows no redirects, and this one has no target: check Configuration.host."
+    _, rest, path = _path_of(error).rpartition("/rest/")
+    try:
+        target = urljoin(error.url or "", location)
+        before, _, after = target.partition("?")[0].rpartition(rest + path)
+        host = None if after else checks.host("host", before)
+    except ValueError:
+        target, host = repr(location), None
+    leads = f"tator follows no redirects. This one leads to {target}"
+    if host is None:
+        return f"{leads}, which is another endpoint: check Configuration.host."
+    return f"{leads}: set Configuration.host to {host!r}."
+
+
+def _about_credentials(message: str) -> str:
+    if "refresh" in message or "Authentication failed" in message:
+        return "The token has expired or is not valid: refresh it, and set it again."
+    if message.startswith("Authentication credentials"):
+        return f"The server reads no tokens with this prefix. For an API token, set {_PREFIX_LINE}."
+    if message.startswith("User inactive"):
+        return "Ask an administrator of the server to activate the user."
+    if message.startswith("Invalid token"):
+        return "Copy the token again from your account on the server: this one is not known there."
+    return "Check the token in configuration.api_key, and its prefix."
+
+
+def _about_waiting(error: ApiException) -> str:
+    if error.retry_after is None:
+        return "The server takes fewer requests at a time: wait before the next one."
+    return f"The server asks to wait {ceil(error.retry_after)} s before the next request."
+
+
+def _about_bad_request(error: ApiException) -> str | None:
+    message, body = error.message or "", error.body or ""
+    if message.startswith("local variable 'project' referenced before assignment"):
+        return _unknown_or_cancelled("a broken cluster or database can look the same")
+    if message.startswith("name 'e' is not defined"):
+        most_often = (
+            "some jobs of the group are cancelled"
+            if "/rest/JobGroup/" in _path_of(error)
+            else "the job is cancelled"
+        )
+        return (
+            "Servers of this age fail so after a cancellation, if several arrive at once: most"
+            f" often {most_often}. Send fewer at once, such as max_workers=1 in bulk."
+        )
+    if message.startswith("'AnonymousUser' object has no attribute"):
+        return _about_credentials("Authentication credentials")
+    if "plain http request" in body.lower():
+        return "The port speaks https: write https:// in Configuration.host."
+    if "<h1>Bad Request (400)</h1>" in body:
+        return (
+            "The server does not know itself by this host name: use the one in its own settings"
+            " for Configuration.host."
+        )
+    return None
+
+
+def _about_permission(error: ApiException) -> str | None:
+    if not (_is_json(error) and _is_cancellation(error)):
+        return None
+    return (
+        "Ask an owner of the job's project for the permission to execute, or for full control:"
+        " either lets you cancel."
+    )
+
+
+def _about_not_found(error: ApiException) -> str | None:
+    path = _path_of(error)
+    if _is_json(error):
+        if error.message is not None or not _is_cancellation(error):
+            return None
+        unknown = _unknown_or_cancelled("a server that can't reach its cluster responds the same")
+        transcode = " A transcode has its own endpoint there, DELETE /rest/Transcode/{uid}."
+        return unknown + transcode if "/rest/Job/" in path else unknown
+    if "/rest/JobGroup/" in path:
+        return (
+            "Tator servers since September 2020 have no JobGroup: call"
+            " delete_job_group(group_id, project=...) with the project's number."
+        )
+    if error.method == "DELETE" and "/rest/Jobs/" in path:
+        return (
+            "Tator servers before September 2020 cancel a group without its project: leave"
+            " project= out."
+        )
+    return "There is no such path on this server: check Configuration.host."
+
+
+def _about_server_error(error: ApiException) -> str | None:
+    if not _is_cancellation(error):
+        return None
+    return _unknown_or_cancelled("a broken database looks the same")
+
+
+def _about_outage(error: ApiException) -> str:
+    return "The server may be down or under maintenance: try again later."
+
+
+def _about_gateway_timeout(error: ApiException) -> str:
+    return "The server may still be working: check the job on the server first."
+
+
+_BY_STATUS: dict[int, Callable[[ApiException], str | None]] = {
+    400: _about_bad_request,
+    403: _about_permission,
+    404: _about_not_found,
+    500: _about_server_error,
+    502: _about_outage,
+    503: _about_outage,
+    504: _about_gateway_timeout,
+}
+
+
+def _unknown_or_cancelled(looks_the_same: str) -> str:
+    return f"Most often the ID is unknown, or the job is already cancelled; {looks_the_same}."
+
+
+def _path_of(error: ApiException) -> str:
+    return urlsplit(error.url or "").path
+
+
+def _is_cancellation(error: ApiException) -> bool:
+    return error.method == "DELETE" and re.search(_JOBS_PATH, _path_of(error)) is not None
+
+
+def _is_json(error: ApiException) -> bool:
+    """Tell whether Tator itself responded: what is in front of it sends HTML, or nothing."""
+    return (error.body or "").lstrip()[:1] == "{"

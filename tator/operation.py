@@ -1,0 +1,221 @@
+"""One call of an operation: its arguments, checked, and the result of its response."""
+
+from __future__ import annotations
+
+import re
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from tator import checks, query
+from tator.checks import Timeout, rejecting
+from tator.configuration import Configuration
+from tator.exceptions import ApiResponseError, ApiTypeError, ApiValueError
+from tator.headers import Headers
+from tator.masking import Redactor, mask
+from tator.models.model import Model
+from tator.rest import RequestHeaders
+from tator.serialization import empty, reader
+from tator.transport.received import kept_body, kept_headers
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+
+    class HttpInfo(NamedTuple, Generic[T]):
+        """A result with the status and the headers that it came with."""
+
+        data: T
+        status: int
+        headers: Mapping[str, str]
+
+else:
+    # Before Python 3.11 a named tuple could not be generic.
+    HttpInfo = namedtuple("HttpInfo", ["data", "status", "headers"])
+    HttpInfo.__doc__ = "A result with the status and the headers that it came with."
+
+JSON = "application/json"
+
+
+class Call(NamedTuple):
+    """One call, ready to be sent: nothing in it is rejected any more."""
+
+    method: str
+    url: str
+    query: query.Pairs
+    headers: RequestHeaders
+    body: object
+    types: Mapping[int | None, Any]  # by status; None: for any
+    preload: bool
+    timeout: Timeout
+    with_info: bool
+    needs_token: bool
+
+    @property
+    def authorization(self) -> str | None:
+        """The Authorization header, if one is sent."""
+        named = (value for name, value in self.headers.items() if name.lower() == "authorization")
+        return next(named, None)
+
+    def result(
+        self,
+        response: Any,
+        deserialize: Callable[[Any, Any], Any],
+        redactor_of: Callable[[Headers], Redactor],
+    ) -> Any:
+        """Return what the caller gets for a 2xx.
+
+        Raises:
+            ApiResponseError: If it is not a valid Tator response.
+        """
+        data = self._data(response, deserialize, redactor_of) if self.preload else response
+        if not self.with_info:
+            return data
+        headers = response.getheaders() if self.preload else response.headers
+        return HttpInfo(data, response.status, headers)
+
+    def _data(
+        self,
+        response: Any,
+        deserialize: Callable[[Any, Any], Any],
+        redactor_of: Callable[[Headers], Redactor],
+    ) -> Any:
+        kind = _kind_for(response.status, self.types)
+        if response.status == 204:
+            return empty(kind, model_settings(self.headers.settings["client_side_validation"]))
+        try:
+            if kind is None:
+                # It may say anything, but must be JSON.
+                if response.data:
+                    deserialize(response, object)
+                return None
+            data = deserialize(response, kind)
+            if data is not None or not (isinstance(kind, type) and issubclass(kind, Model)):
+                return data
+            problem: str | None = "not a valid Tator response (null)"
+        except ApiResponseError as error:
+            problem = error.message
+        redactor = redactor_of(self.headers)
+        # What a test puts in the place of a response has a status, data and headers.
+        raise ApiResponseError(
+            response.status,
+            redactor.text(getattr(response, "reason", "")),
+            body=kept_body(response.data, redactor),
+            headers=kept_headers(response.getheaders(), redactor),
+            message=problem and redactor.text(problem),
+            method=self.method,
+            url=self.url,
+            attempts=getattr(response, "attempts", 1),
+            maybe_applied=getattr(response, "maybe_applied", None),
+        )
+
+
+def host_of(configured: str, given: str | None) -> str:
+    """Return the server's URL: the one given for a call, or the one configured."""
+    host = configured if given is None else checks.host("_host", given)
+    if host == checks.UNSET_HOST:
+        raise ApiValueError(
+            reason="No server URL is configured",
+            hint="Set TATOR_HOST, or Configuration(host='https://your-tator-server').",
+        )
+    return host
+
+
+def path_of(template: object, path_params: object, formats: Mapping[str, str]) -> str:
+    """Return the path of a template, each value in it percent-encoded."""
+    path = checks.text("resource_path", template)
+    for name, value in query.items_of("path_params", path_params):
+        if isinstance(value, (list, tuple)):
+            value = rejecting(name, query.joined, name, value, formats.get(name, "csv"))
+        path = path.replace(f"{{{name}}}", checks.path_segment(name, value))
+    if not re.fullmatch(r"/[!-~]*", path) or any(char in path for char in "?#{}\\"):
+        raise ApiValueError(
+            reason="resource_path must begin with / and be percent-encoded, without a query",
+            hint="Give each {name} in it a value in path_params, and a query in query_params.",
+        )
+    return path
+
+
+def query_of(method: str, query_params: Any, formats: Mapping[str, str]) -> query.Pairs:
+    """Return names and values of the query; nothing may be empty in a DELETE."""
+    if method == "DELETE":
+        query.reject_empty("query_params", query_params)
+    return rejecting("query_params", query.to_pairs, "query_params", query_params, formats)
+
+
+def formats_of(collection_formats: object) -> Mapping[str, str]:
+    """Return how the list of each name is written."""
+    formats = checks.mapping("collection_formats", collection_formats)
+    for name, style in formats.items():
+        checks.text(f"collection_formats[{name!r}]", style)
+    return formats
+
+
+def headers_of(layers: Iterable[Any], formats: Mapping[str, str], has_body: bool) -> dict[str, str]:
+    """Return the headers of one call; later layers win, whatever the case of their names."""
+    by_name: dict[str, tuple[str, Any]] = {"accept": ("Accept", JSON)}
+    if has_body:
+        by_name["content-type"] = ("Content-Type", JSON)
+    for layer in layers:
+        for name, value in checks.mapping("header_params", layer).items():
+            key = str(name).lower()
+            if isinstance(value, (list, tuple)):
+                value = rejecting(name, query.joined, name, value, formats.get(name, "csv"))
+            if value is not None and (has_body or key != "content-type"):
+                by_name[key] = (name, value)
+    return dict(by_name.values())
+
+
+def add_authentication(
+    headers: dict[str, str], configuration: Configuration, auth_settings: Any, request_auth: Any
+) -> None:
+    """Add what authenticates a request to its headers; see `ApiClient.update_params_for_auth`."""
+    if request_auth:
+        place = checks.mapping("_request_auth", request_auth)
+        if place.get("in") != "header":
+            checks.reject("_request_auth", "must have 'in': 'header', a 'key' and a 'value'")
+        name = checks.header_name("_request_auth['key']", place.get("key"))
+        headers[name] = checks.header_value("_request_auth['value']", mask(place.get("value")))
+        return
+    schemes = () if auth_settings is None else auth_settings
+    is_list = isinstance(schemes, Sequence) and not isinstance(schemes, (str, bytes))
+    if not is_list or not all(isinstance(scheme, str) for scheme in schemes):
+        checks.reject("auth_settings", "must be a list such as ['TokenAuth']", ApiTypeError)
+    known = configuration.auth_settings() if schemes else {}
+    for scheme in schemes:
+        if scheme in known:
+            headers[known[scheme]["key"]] = known[scheme]["value"]
+
+
+def types_of(by_status: object) -> Mapping[int | None, Any]:
+    """Return what a response is read as, by its status; `None` means any status."""
+    types = checks.mapping("response_types_map", by_status)
+    for status, kind in types.items():
+        if status is not None:
+            checks.integer("a status in response_types_map", status, 100)
+        if kind is not None:
+            rejecting("response_type", reader, kind)
+    return types
+
+
+def _kind_for(status: int, types: Mapping[int | None, Any]) -> Any:
+    """Return what a response with this status is read as.
+
+    Tator's schema names a 204 where servers respond 200, so the only success that is named counts.
+    """
+    if status in types:
+        return types[status]
+    successes = [kind for named, kind in types.items() if named is None or named // 100 == 2]
+    return successes[0] if len(successes) == 1 else None
+
+
+def json_among(content_types: Iterable[str]) -> str | None:
+    """Return the content type of JSON if it is among these."""
+    return JSON if JSON in (name.lower() for name in content_types) else None
+
+
+@lru_cache(maxsize=2)
+def model_settings(client_side_validation: bool) -> Configuration:
+    """Return what models of generators are made with: no model should carry the user's token."""
+    return Configuration(checks.UNSET_HOST, client_side_validation=client_side_validation)

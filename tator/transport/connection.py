@@ -1,0 +1,311 @@
+"""urllib3's connection under the limits of the attempt that it works for."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Mapping
+from functools import partial
+from math import inf
+from typing import Any, cast
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssltransport import SSLTransport
+
+from tator.transport.callers import is_callers
+from tator.transport.limits import Limits, TimeLeft, resolve
+from tator.transport.response import Response, Stream
+
+_PIECE = 1 << 14  # bytes sent at once
+_EXPECT_A_BODY = frozenset({"PATCH", "POST", "PUT"})
+_NOT_A_SOCKET = (errno.EBADF, errno.ENOTSOCK)  # the descriptor is closed, or another file
+
+
+def _keep_alive_options() -> list[tuple[int, int, int]]:
+    """Return TCP keep-alive, where the system has it: after 30 s every 10 s, three times."""
+    wanted = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+    found = [
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in wanted.items()
+        if hasattr(socket, name)
+    ]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *found]
+
+
+SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *_keep_alive_options()]
+
+
+class TunnelError(OSError):
+    """The proxy did not open a tunnel."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"the proxy responded {status} {reason}")
+        self.status = status
+
+
+class RawResponse(urllib3.HTTPResponse):
+    """urllib3's response around a `Response`."""
+
+    wire: Response = cast(Response, None)  # that it is around
+    version_string = "HTTP/1.1"
+
+    def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
+        """Yield the body in pieces; how the chunks were cut is not kept."""
+        while piece := self.read(amt or _PIECE, decode_content=decode_content):
+            yield piece
+
+    def release_conn(self) -> None:
+        """Give the connection back, unless it works for another response by now."""
+        if getattr(self.connection, "wire", self.wire) is self.wire:
+            super().release_conn()
+
+
+class Connection(HTTPConnection):
+    """A connection that keeps the limits of the attempt it works for.
+
+    Attributes:
+        limits: Those limits.
+        wire: The last response that arrived on it. Not urllib3's around it, which knows the pool:
+            a pool that is known to its own connections would never be collected.
+        expires: When it is not used again, on the monotonic clock.
+    """
+
+    limits: Limits
+    wire: Response | None = None
+    _thrown: OSError | None = None
+    expires = inf
+    _address: Any = None  # where it connected from
+    # urllib3 would warn about each unverified request; the client has given one warning.
+    is_verified: Any = property(lambda self: True, lambda self, value: None)  # pyright: ignore[reportAssignmentType]  # a variable in urllib3
+
+    def __init__(self, host: str, *args: Any, **options: Any) -> None:
+        super().__init__(host, *args, **options)
+        self._name = host  # `host` loses the dot that ends a full name
+
+    @property
+    def timeout(self) -> float | None:
+        """The seconds that are left; setting a `TimeLeft` sets the limits."""
+        return self.limits.wait()
+
+    @timeout.setter
+    def timeout(self, value: float | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # theirs is a variable
+        if isinstance(value, TimeLeft):
+            self.limits = value.limits
+            self.limits.connection = self
+
+    def set_tunnel(
+        self,
+        host: str,
+        port: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        scheme: str = "http",
+    ) -> None:
+        """Remember where the proxy is to connect to."""
+        super().set_tunnel(host, port, headers, scheme)
+        name = host.strip("[]")
+        self._tunnel_to = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+        self._tunnel_with = dict(headers or {})
+
+    def connect(self) -> None:
+        """Connect, within the connect timeout."""
+        self.limits.connecting()
+        super().connect()
+        self.limits.connected()
+        if isinstance(self.sock, (ssl.SSLSocket, SSLTransport)):
+            # A connection cut without TLS's close_notify must not pass for a response's end.
+            self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # not in typeshed
+
+    def _new_conn(self) -> socket.socket:
+        # socket.create_connection has one timeout for each address, and none for the look-up.
+        limits = self.limits
+        addresses = resolve(self._name.strip("[]"), self.port, limits.wait())
+        for left in range(len(addresses), 0, -1):
+            family, kind, protocol, _, address = addresses[-left]
+            sock = None
+            try:
+                seconds = limits.wait() / left
+                sock = socket.socket(family, kind, protocol)
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(seconds)
+                sock.connect(address)
+                sock.settimeout(limits.wait())
+                self._address = sock.getsockname()
+                sys.audit("http.client.connect", self, self.host, self.port)
+                return sock
+            except BaseException as error:
+                if sock is not None:
+                    sock.close()
+                if left == 1 or not isinstance(error, OSError) or is_callers(error):
+                    raise
+        raise OSError("the name has no address")
+
+    def _tunnel(self) -> None:
+        # http.client's method takes the end of the connection for the end of the headers.
+        lines = [f"CONNECT {self._tunnel_to} HTTP/1.1", f"Host: {self._tunnel_to}"]
+        lines += [f"{name}: {value}" for name, value in self._tunnel_with.items()]
+        self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        stream = Stream(partial(_receive, self.sock, self.limits))
+        response = Response(stream, "CONNECT")
+        response.begin()
+        if response.status != 200 or not stream.is_empty:
+            self.close()
+            raise TunnelError(response.status, response.reason)
+        self.sock.settimeout(self.limits.wait())
+
+    def send(self, data: Any) -> None:
+        """Send bytes, each piece within the time that is left."""
+        for start in range(0, len(data), _PIECE):
+            self.sock.settimeout(self.limits.wait())
+            super().send(data[start : start + _PIECE])
+
+    def request(  # type: ignore[override]  # as urllib3's own
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: object,
+    ) -> None:
+        """Send a request; connecting before tells "not reached" from "the response was lost"."""
+        try:
+            if self.is_closed:
+                self.connect()
+            self.limits.sent = True
+            self._request = (method, url)
+            self._send_head_and_body(method, url, body, headers or {})
+        except OSError as error:
+            # After some of these, urllib3 reads the response: a rejected client may be told why.
+            # What the caller's own code raised has to pass anyway.
+            self._thrown = error if is_callers(error) else None
+            raise
+
+    def _send_head_and_body(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> None:
+        names = {name.lower() for name in headers}
+        self.putrequest(
+            method,
+            url,
+            skip_host="host" in names,
+            skip_accept_encoding="accept-encoding" in names,
+        )
+        if body is not None or method in _EXPECT_A_BODY:
+            self.putheader("Content-Length", str(len(body or b"")))
+        # urllib3's own method checks each value for a mark that no header here has.
+        putheader = super(HTTPConnection, self).putheader
+        for name, value in headers.items():
+            putheader(name, value)
+        self.endheaders(body)
+
+    def response_class(self, sock: Any, *args: object, method: str | None = None) -> Response:  # type: ignore[override]  # http.client only calls it
+        """Make the response that http.client reads."""
+        return Response(Stream(partial(_receive, sock, self.limits)), method)
+
+    def getresponse(self) -> RawResponse:  # type: ignore[override]
+        """Read a response up to its body.
+
+        urllib3's own would parse the headers a second time, as those of an e-mail.
+        """
+        if self._thrown is not None:
+            raise self._thrown
+        wire = cast(Response, super(HTTPConnection, self).getresponse())
+        method, url = self._request
+        response = RawResponse(
+            body=cast(Any, wire),
+            headers=urllib3.HTTPHeaderDict(wire.headers),
+            status=wire.status,
+            version=wire.version,
+            reason=wire.reason,
+            preload_content=False,
+            decode_content=False,
+            original_response=cast(Any, wire),
+            request_method=method,
+            request_url=url,
+        )
+        response.version_string = f"HTTP/1.{wire.version % 10}"
+        self.wire = response.wire = wire
+        return response
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether an idle connection can be used again."""
+        try:
+            return (
+                self.sock is not None
+                # gevent may have replaced sockets: a native one would stop all greenlets. Others
+                # replace the class by a function, which is a TypeError.
+                and isinstance(self._plain_socket(), socket.socket)
+                and time.monotonic() < self.expires
+                and self._has_its_descriptor()
+                and super().is_connected
+            )
+        except (OSError, TypeError, ValueError) as error:
+            if is_callers(error):
+                raise
+            return False
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether nothing of the last response is left, not even in the buffers of TLS."""
+        sock = self.sock
+        if sock is None or self.wire is None or not self.wire.is_reusable:
+            return False
+        if isinstance(sock, SSLTransport):
+            return not (sock.sslobj.pending() or sock.incoming.pending)
+        return not (isinstance(sock, ssl.SSLSocket) and sock.pending())
+
+    def close(self) -> None:
+        """Close the connection, but no file that took over its descriptor."""
+        try:
+            if self.sock is not None and not self._has_its_descriptor():
+                self._plain_socket().detach()
+            super().close()
+        except OSError as error:
+            if is_callers(error):
+                raise
+
+    def _has_its_descriptor(self) -> bool:
+        """Tell whether the descriptor is still this socket's.
+
+        A stranger, such as a daemon that closes all of them, may have closed it, and then opened
+        another file or socket that has the same number.
+        """
+        try:
+            return bool(self._plain_socket().getsockname() == self._address)
+        except OSError as error:
+            if is_callers(error):
+                raise
+            return error.errno not in _NOT_A_SOCKET
+
+    def _plain_socket(self) -> socket.socket:
+        sock: Any = self.sock
+        return cast(socket.socket, sock.socket if isinstance(sock, SSLTransport) else sock)
+
+
+def _receive(sock: socket.socket, limits: Limits, size: int) -> bytes:
+    # No method: a response that knows its connection would keep it from being collected at once.
+    sock.settimeout(limits.wait())
+    data = sock.recv(size)
+    limits.arrived(len(data))
+    return data
+
+
+class TlsConnection(Connection, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]  # as above
+    """The same over TLS."""
+
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> ssl.SSLSocket:
+        outer = super()._connect_tls_proxy(hostname, sock)
+        receive = outer.recv
+
+        def recv(size: int) -> bytes:
+            # For one step of the TLS inside, urllib3 may ask the TLS outside any number of times.
+            outer.settimeout(self.limits.wait())
+            return receive(size)
+
+        outer.recv = recv  # type: ignore[assignment, method-assign]
+        return outer

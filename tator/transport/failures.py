@@ -1,0 +1,187 @@
+"""The one error mapping: from any exception of the transport to an `ApiException`."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from urllib3.exceptions import IncompleteRead, NewConnectionError
+from urllib3.exceptions import SSLError as PoolSSLError
+from urllib3.exceptions import TimeoutError as PoolTimeoutError
+from urllib3.util.ssl_match_hostname import CertificateError
+
+from tator.exceptions import (
+    ApiConnectionError,
+    ApiException,
+    ApiProxyError,
+    ApiResponseError,
+    ApiTimeoutError,
+    ApiTlsError,
+)
+from tator.masking import Redactor
+from tator.retry import Outcome
+from tator.transport.callers import is_callers, root_of
+from tator.transport.connection import TunnelError
+from tator.transport.limits import TooLarge
+
+_CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_LOST = (OSError, IncompleteRead, http.client.IncompleteRead)
+_TLS = (ssl.SSLError, CertificateError, PoolSSLError)
+
+
+class Failure(NamedTuple):
+    """Why an attempt failed without a response.
+
+    Attributes:
+        kind: The class of the error.
+        reason: What happened.
+        hint: What to do next.
+        maybe_applied: Whether the request may have left.
+        is_retryable: Whether another attempt may succeed.
+        cause: The exception behind it.
+        proxy: The URL of the proxy that was asked.
+    """
+
+    kind: type[ApiException]
+    reason: str
+    hint: str | None
+    maybe_applied: bool
+    is_retryable: bool
+    cause: BaseException
+    proxy: str | None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the server responded as it should: it did not."""
+        return False
+
+    @property
+    def label(self) -> str:
+        """How the log names it."""
+        return self.kind.__name__
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the retry policy has to know."""
+        return Outcome(self.is_retryable, self.maybe_applied)
+
+    def to_error(
+        self, redactor: Redactor, method: str, url: str, attempts: int, maybe_applied: bool
+    ) -> ApiException:
+        """Make the error, without the sensitive values of the request."""
+        error = self.kind(
+            reason=redactor.text(self.reason),
+            hint=self.hint,
+            method=method,
+            url=url,
+            attempts=attempts,
+            maybe_applied=maybe_applied,
+        )
+        # The frames and the wrappers between hold the headers that were sent.
+        self.cause.__traceback__ = self.cause.__context__ = self.cause.__cause__ = None
+        shown = f"{self.cause} {self.cause!r} {self.cause.args}"
+        error.__cause__ = self.cause if redactor.text(shown) == shown else None
+        return error
+
+
+def failure_of(error: BaseException, sent: bool, proxy: str | None, most: int) -> Failure | None:
+    """Return the failure that an exception means; `None` for the caller's own exception.
+
+    Args:
+        error: What the attempt raised.
+        sent: Whether the request may have left.
+        proxy: The URL of the proxy that was asked.
+        most: The bytes that the body may have.
+    """
+    root = root_of(error)
+    if is_callers(root):
+        return None
+    kind, reason, hint, is_retryable = _reading_of(error, root, sent, proxy is not None)
+    if isinstance(root, TooLarge):
+        reason = f"Response exceeds {most} bytes"
+    return Failure(kind, reason, hint, sent, is_retryable, root, proxy)
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """Translate what this machine lacks while a request is built: descriptors, threads, memory."""
+    failure = None
+    try:
+        yield
+    except ApiException:
+        raise
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        failure = failure_of(error, False, None, 0)
+        if failure is None:
+            raise
+    if failure is not None:
+        lacking = ApiConnectionError(reason=failure.reason, hint=failure.hint, maybe_applied=False)
+        try:
+            raise lacking
+        finally:
+            lacking.__context__ = None  # its frames hold the request
+
+
+def _reading_of(
+    error: BaseException, root: BaseException, sent: bool, is_proxied: bool
+) -> tuple[type[ApiException], str, str | None, bool]:
+    """Return class, reason, hint, and whether another attempt may succeed."""
+    words = _words(root)
+    if isinstance(root, ApiException):
+        return type(root), root.reason, root.hint, False
+    if (_is_timeout(error) or _is_timeout(root)) and not (sent and _is_network_gone(root)):
+        if sent:
+            hint = "The server may still be working: check the job on the server first."
+            return ApiTimeoutError, "Timed out waiting for a response", hint, False
+        hint = "Check Configuration.host, or raise Configuration.timeout."
+        return ApiTimeoutError, "Timed out while connecting", hint, False
+    if isinstance(root, _TLS) and not (sent and isinstance(root, _CUT)):
+        is_cut = isinstance(root, _CUT)
+        return ApiTlsError, f"TLS connection failed: {words}", _tls_hint(root), is_cut
+    if not sent and is_proxied and isinstance(root, (OSError, http.client.HTTPException)):
+        hint = "Check Configuration.proxy, or HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+        asks_for_password = isinstance(root, TunnelError) and root.status == 407
+        return ApiProxyError, f"Proxy connection failed: {words}", hint, not asks_for_password
+    if not sent:
+        hint = "Check Configuration.host and your network."
+        return ApiConnectionError, f"Could not connect: {words}", hint, True
+    if isinstance(root, _LOST):
+        return ApiConnectionError, f"Connection lost: {words}", None, True
+    hint = "Check that Configuration.host is a Tator server."
+    return ApiResponseError, f"Could not read the response: {words}", hint, False
+
+
+def _is_timeout(error: BaseException) -> bool:
+    if isinstance(error, NewConnectionError):  # a kind of timeout in urllib3's hierarchy
+        return False
+    return isinstance(error, (TimeoutError, PoolTimeoutError))
+
+
+def _is_network_gone(error: BaseException) -> bool:
+    """Tell the system's ETIMEDOUT, after probes without a reply, from a time limit of a call."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def _words(error: BaseException) -> str:
+    told = getattr(error, "verify_message", None) or getattr(error, "strerror", None)
+    return told or str(error) or type(error).__name__
+
+
+def _tls_hint(error: BaseException) -> str:
+    words = str(error).lower()
+    if "hostname" in words or "ip address" in words:
+        return (
+            "If the server is the right one, set Configuration.assert_hostname to the name in"
+            " its certificate."
+        )
+    if "expired" in words or "not yet valid" in words:
+        return "Check this machine's clock, or have the server's certificate renewed."
+    if "certificate verify failed" in words:
+        return "If you trust the server, set Configuration.ssl_ca_cert to its CA's PEM file."
+    return (
+        "Check that the port of Configuration.host speaks https (TLS 1.2 or later). If the server"
+        " asks for a client certificate, set cert_file and key_file."
+    )

@@ -1,0 +1,191 @@
+"""The time and the bytes that an attempt may still take, and the look-up of a name within them."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import time
+from math import inf
+from typing import Any, TypeAlias
+
+from urllib3.util import Timeout as PoolTimeout
+from urllib3.util import connection
+
+from tator import threads
+from tator.checks import LONGEST_WAIT, Timeout
+
+Addresses: TypeAlias = "list[tuple[Any, ...]]"
+
+
+class TooLarge(Exception):
+    """The response has more bytes than it may have."""
+
+
+class TimeLeft(float):
+    """Seconds that are left, and whose they are: how the limits reach a connection."""
+
+    limits: Limits
+
+
+class Limits(PoolTimeout):
+    """What one attempt may still take, and what it has done so far.
+
+    urllib3 hands a timeout down to the connection that works for an attempt: this one.
+
+    Args:
+        timeout: Seconds for the attempt, or a pair (connect, read).
+        ends: When the whole call ends, on the monotonic clock.
+        allowance: Bytes that may arrive.
+    """
+
+    def __init__(self, timeout: Timeout, ends: float, allowance: float) -> None:
+        super().__init__()
+        now = time.monotonic()
+        connect, read = timeout if isinstance(timeout, tuple) else (timeout, None)
+        self._connect_seconds = inf if connect is None else connect
+        self._read_seconds = inf if read is None else read
+        # One number limits the whole attempt, a pair its phases.
+        self._ends = ends if isinstance(timeout, tuple) else min(ends, now + self._connect_seconds)
+        self._phase_ends = self._ends
+        self._each = self._read_seconds  # seconds without data
+        self.allowance: float = allowance
+        self.connection: Any = None  # that works for the attempt
+        self.sent = False  # the request may have left
+
+    def connecting(self) -> None:
+        """Begin the phase that the connect timeout limits."""
+        self._phase_ends = min(self._ends, time.monotonic() + self._connect_seconds)
+        self._each = inf
+
+    def connected(self) -> None:
+        """End that phase."""
+        self._phase_ends, self._each = self._ends, self._read_seconds
+
+    def wait(self) -> float:
+        """Return the seconds that the next operation may block.
+
+        Raises:
+            TimeoutError: If there are none left.
+        """
+        left = self._phase_ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time is up")
+        return min(left, self._each, LONGEST_WAIT)
+
+    def arrived(self, count: int) -> None:
+        """Count bytes that arrived.
+
+        Raises:
+            TooLarge: If they are more than may arrive.
+        """
+        self.allowance -= count
+        if self.allowance < 0:
+            raise TooLarge
+
+    def discard(self) -> None:
+        """Close the connection, unless it is back among the idle ones."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
+    def clone(self) -> Limits:
+        """Return these limits: urllib3 asks for a copy for each attempt, which they are."""
+        return self
+
+    def start_connect(self) -> float:
+        """Do nothing: the time of an attempt has begun."""
+        return 0.0
+
+    @property
+    def connect_timeout(self) -> TimeLeft:
+        """What urllib3 gives to the connection before the request."""
+        left = TimeLeft(self.wait())
+        left.limits = self
+        return left
+
+    @property
+    def read_timeout(self) -> TimeLeft:
+        """What urllib3 gives to the connection before the response."""
+        return self.connect_timeout
+
+
+class _LookUp:
+    """The look-up of a name, on a thread that all calls for this name wait for."""
+
+    def __init__(self) -> None:
+        self.waiting: list[queue.SimpleQueue[None]] = []
+        self.result: Addresses | Exception | None = None
+
+    def run(self, key: tuple[Any, ...]) -> None:
+        """Look the name up, and tell everyone who waits."""
+        _, getaddrinfo, *args = key
+        try:
+            self.end(getaddrinfo(*args, socket.SOCK_STREAM))
+        except Exception as error:
+            self.end(error)
+        finally:
+            _look_ups.pop(key, None)
+
+    def end(self, result: Addresses | Exception) -> None:
+        """Keep the first result, and tell everyone who waits."""
+        if self.result is None:
+            self.result = result
+        for waiting in tuple(self.waiting):
+            waiting.put(None)
+
+    def wait(self, seconds: float) -> Addresses:
+        """Return the addresses, or raise what the look-up raised."""
+        news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.waiting.append(news)
+        if self.result is None:
+            try:
+                news.get(timeout=seconds)
+            except queue.Empty:
+                self.waiting.remove(news)
+                raise TimeoutError("the name was not resolved in time") from None
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result or []
+
+
+_look_ups: dict[tuple[Any, ...], _LookUp] = {}
+
+
+def resolve(host: str, port: int, seconds: float) -> Addresses:
+    """Return the addresses of a name, called for as urllib3 does.
+
+    The system's resolver has no time limit, so it works on a thread: one for each name.
+    """
+    family = connection.allowed_gai_family()
+    literal = family_of(host)
+    if literal is not None:
+        # It needs no look-up, for which Python would load the codec of international names.
+        if family in (socket.AF_UNSPEC, literal) and socket.getaddrinfo.__module__ == "socket":
+            address = (host, port) if literal == socket.AF_INET else (host, port, 0, 0)
+            return [(literal, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
+        return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    key = (os.getpid(), socket.getaddrinfo, host, port, family)
+    mine = _LookUp()
+    try:
+        look_up = _look_ups.setdefault(key, mine)
+        if look_up is mine and not threads.start(mine.run, key, name="tator-resolver"):
+            mine.run(key)
+    except BaseException as error:
+        # Nobody else would end this look-up, and others may wait for it already.
+        if _look_ups.get(key) is mine:
+            del _look_ups[key]
+        mine.end(OSError(f"the name could not be looked up: {error}"))
+        raise
+    return look_up.wait(seconds)
+
+
+def family_of(host: str) -> int | None:
+    """Return the family of an IP address; `None` for a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
+            continue
+        return family
+    return None

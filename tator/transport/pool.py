@@ -1,0 +1,107 @@
+"""The idle connections to one host, and urllib3's pool around them."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from typing import Any, ClassVar, cast
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from tator.transport.connection import Connection, TlsConnection
+
+
+class Idle:
+    """Idle connections, in place of urllib3's queue; the last one put is the first to be used.
+
+    Each step is one operation on a list, so no interrupt can leave a lock behind. It bounds what
+    is kept, not what is in use.
+
+    Args:
+        maxsize: How many are kept.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self.maxsize: int = maxsize
+        self.expiry = inf  # seconds that a connection may be idle
+        self.is_bypassed: Callable[[], bool] = lambda: False
+        self._connections: list[Connection] = []
+
+    def qsize(self) -> int:
+        """Return how many connections are idle."""
+        return len(self._connections)
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Connection:
+        """Take a connection out.
+
+        Raises:
+            queue.Empty: If there is none; urllib3 makes a new one then.
+        """
+        with suppress(IndexError):
+            if not self.is_bypassed():
+                return self._connections.pop()
+        raise queue.Empty
+
+    def put(self, connection: Any, block: bool = False) -> None:
+        """Keep a connection if another request can follow on it, else close it."""
+        if connection is None or connection in self._connections:
+            return
+        if not (isinstance(connection, Connection) and connection.is_reusable):
+            connection.close()
+            return
+        connection.limits.connection = None
+        connection.expires = time.monotonic() + self.expiry
+        self._connections.append(connection)
+        while len(self._connections) > self.maxsize:
+            self._close(0)
+
+    def retire(self) -> None:
+        """Close all, now and when they are put back."""
+        self.maxsize = 0
+        while self._connections:
+            self._close(-1)
+
+    def _close(self, place: int) -> None:
+        with suppress(IndexError):  # another thread was faster
+            self._connections.pop(place).close()
+
+
+class Pool(HTTPConnectionPool):
+    """urllib3's pool with our connections."""
+
+    QueueCls: Any = Idle
+    _theirs: ClassVar[Any] = HTTPConnectionPool
+    _their_connection: ClassVar[Any] = HTTPConnection
+    _our_connection: ClassVar[Any] = Connection
+
+    @classmethod
+    def is_recorded(cls) -> bool:
+        """Tell whether a recorder, such as VCR.py, put its own connections on urllib3's pools."""
+        return cls._theirs.ConnectionCls is not cls._their_connection
+
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # read-only on purpose
+        """Our class of connections, or a recorder's."""
+        return self._theirs.ConnectionCls if self.is_recorded() else self._our_connection
+
+    @property
+    def idle(self) -> Idle:
+        """The idle connections."""
+        return cast(Idle, self.pool)
+
+    def keep(self, expiry: float | None) -> None:
+        """Set for how many seconds an idle connection is kept; `None` for no limit."""
+        self.idle.expiry = inf if expiry is None else expiry
+        self.idle.is_bypassed = self.is_recorded
+
+
+class TlsPool(Pool, HTTPSConnectionPool):  # type: ignore[override]  # read-only, as above
+    """The same over TLS."""
+
+    _theirs = HTTPSConnectionPool
+    _their_connection = HTTPSConnection
+    _our_connection = TlsConnection

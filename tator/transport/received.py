@@ -1,0 +1,88 @@
+"""A response, and the error that it means if its status is not 2xx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, cast
+
+import urllib3
+
+from tator.exceptions import ApiException
+from tator.masking import Redactor
+from tator.meaning import Meaning
+from tator.retry import Outcome
+
+_KEPT_JSON, _KEPT_OTHER = 64 << 10, 16 << 10  # characters of a body that an error keeps
+_MARGIN = 1 << 10  # characters, more than a sensitive value has
+
+
+class Received(NamedTuple):
+    """The response to an attempt.
+
+    Attributes:
+        raw: The response.
+        data: Its body.
+        meaning: What it means; `None` for a success.
+        proxy: The proxy that it came through.
+    """
+
+    raw: urllib3.BaseHTTPResponse
+    data: bytes
+    meaning: Meaning | None
+    proxy: str | None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether its status is 2xx."""
+        return self.meaning is None
+
+    @property
+    def label(self) -> str:
+        """How the log names it."""
+        return str(self.raw.status)
+
+    @property
+    def maybe_applied(self) -> bool:
+        """Whether the server may have applied the request."""
+        return self.meaning is None or not self.meaning.nothing_done
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the retry policy has to know."""
+        meaning = cast(Meaning, self.meaning)
+        return Outcome(meaning.is_retryable, True, meaning.is_throttled, meaning.retry_after)
+
+    def to_error(
+        self, redactor: Redactor, method: str, url: str, attempts: int, maybe_applied: bool
+    ) -> ApiException:
+        """Make the error, without the sensitive values of the request."""
+        meaning = cast(Meaning, self.meaning)
+        message = meaning.message
+        return meaning.kind(
+            self.raw.status,
+            redactor.text(self.raw.reason or ""),
+            body=kept_body(self.data, redactor),
+            headers=kept_headers(self.raw.headers, redactor),
+            message=None if message is None else redactor.text(message),
+            method=method,
+            url=url,
+            attempts=attempts,
+            maybe_applied=maybe_applied,
+            retry_after=meaning.retry_after,
+        )
+
+
+def kept_headers(headers: Mapping[str, str], redactor: Redactor) -> Mapping[str, str]:
+    """Return what an error keeps of headers, without sensitive values."""
+    return urllib3.HTTPHeaderDict(redactor.headers(headers))
+
+
+def kept_body(data: bytes | str, redactor: Redactor) -> str:
+    """Return what an error keeps of a body, without sensitive values."""
+    if isinstance(data, str):
+        data = data.encode()
+    most = _KEPT_JSON if data.lstrip()[:1] in (b"{", b"[") else _KEPT_OTHER
+    text = data[: 4 * (most + _MARGIN)].decode("utf-8", "replace")
+    # Masked before it is cut, or the start of a value could stay.
+    masked = redactor.text(text[: most + _MARGIN])
+    return masked if len(text) <= most else masked[:most] + "…"

@@ -1,0 +1,246 @@
+"""Bytes → one response, read strictly; it knows a connection as "something with recv"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
+
+from tator.transport.limits import TooLarge
+
+_PIECE = 1 << 16  # bytes asked for at once
+_LONGEST_LINE = 1 << 16  # bytes
+_MOST_HEADERS = 100
+_LINE_END = re.compile(rb"\r?\n")
+_CRLF = re.compile(rb"\r\n")
+_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\0\r\n\v\f]*)")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)")
+_NUMBER = re.compile("[0-9]{1,20}")
+
+
+class Stream:
+    """What arrives on a connection.
+
+    Args:
+        recv: Takes a number of bytes, and returns as many or fewer; none at the end.
+    """
+
+    def __init__(self, recv: Callable[[int], bytes]) -> None:
+        self._recv = recv
+        self._kept = b""
+        self._at = 0  # what is before was read
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that arrived was read."""
+        return self._at == len(self._kept)
+
+    def until(self, end: re.Pattern[bytes]) -> bytes:
+        """Read up to a match of `end`, which is dropped.
+
+        Raises:
+            RemoteDisconnected: If the connection ended before.
+            HTTPException: If there is no match in 64 KiB.
+        """
+        while True:
+            match = end.search(self._kept, self._at)
+            if (match.start() if match else len(self._kept)) - self._at > _LONGEST_LINE:
+                raise HTTPException("a line is too long")
+            if match:
+                found, self._at = self._kept[self._at : match.start()], match.end()
+                return found
+            piece = self._recv(_PIECE)
+            if not piece:
+                raise RemoteDisconnected("closed before the end of the response")
+            self._kept, self._at = self._kept[self._at :] + piece, 0
+
+    def read(self, most: int) -> bytes:
+        """Read something, `most` bytes at most; nothing at the end of the connection."""
+        if self.is_empty:
+            return self._recv(min(most, _PIECE))
+        piece = self._kept[self._at : self._at + most]
+        self._at += len(piece)
+        return piece
+
+
+class Response:
+    """One response, with the methods that http.client and urllib3 call on http.client's class.
+
+    Args:
+        stream: Where it arrives.
+        method: The method of the request.
+
+    Attributes:
+        status, reason, version: Its status line; `version` is 10 or 11.
+        headers: Names and values, in order.
+        chunked, length: No body, for those who patch http.client: Sentry would leave its span open
+            until http.client's own class has read one.
+        will_close: `False`, so that http.client leaves the connection open until the body is
+            read; `is_reusable` says what becomes of it then.
+    """
+
+    will_close = False
+    chunked = False
+    length = 0
+
+    def __init__(self, stream: Stream, method: str | None = None) -> None:
+        self._stream = stream
+        self._is_head = method == "HEAD"
+        self._keeps_alive = False
+        self._in_chunk = False
+        self.status: int = 0
+        self.reason: str = ""
+        self.version: int = 11
+        self.headers: list[tuple[str, str]] = []
+        self._chunked = False
+        self._left: int | None = None  # bytes of the body, or of its current chunk
+        self._is_read = False
+
+    def begin(self) -> None:
+        """Read everything before the body; interim responses are skipped."""
+        while True:
+            status_line = str(self._stream.until(_LINE_END), "latin-1")
+            match = _STATUS_LINE.fullmatch(status_line)
+            if match is None:
+                raise BadStatusLine(status_line[:80])
+            minor, digits, self.reason = match.groups(default="")
+            self.status, self.version = int(digits), 10 + int(minor)
+            self.headers = self._read_headers()
+            length, is_chunked = self._framing()
+            if self.status == 101:
+                raise HTTPException("the server switched to a protocol that nobody asked for")
+            if self.status >= 200:
+                break
+        self._begin_body(length, is_chunked)
+
+    def _read_headers(self) -> list[tuple[str, str]]:
+        headers: list[tuple[str, str]] = []
+        while line := self._stream.until(_LINE_END):
+            match = _HEADER.fullmatch(str(line, "latin-1"))
+            if match is None:
+                raise HTTPException("a header is malformed")
+            if len(headers) == _MOST_HEADERS:
+                raise HTTPException("there are too many headers")
+            headers.append((match[1], match[2].rstrip(" \t")))
+        return headers
+
+    def _framing(self) -> tuple[int | None, bool]:
+        """Return the length that the headers claim, and whether the body has chunks."""
+        encodings = [value.lower() for value in self._values("transfer-encoding")]
+        lengths = set(self._items("content-length"))
+        if encodings and encodings != ["chunked"]:
+            raise HTTPException("the Transfer-Encoding is unknown")
+        if len(lengths) > 1 or not all(map(_NUMBER.fullmatch, lengths)):
+            raise HTTPException("the Content-Length is not one number")
+        return int(lengths.pop()) if lengths else None, bool(encodings)
+
+    def _begin_body(self, length: int | None, is_chunked: bool) -> None:
+        """Find out how the body ends, and whether another response may follow."""
+        options = [option.lower() for option in self._items("connection")]
+        may_follow = self.version == 11 and "close" not in options
+        if self._is_head or self.status == 304:
+            self._left = 0
+        elif self.status == 204:
+            # It has no body, whatever it claims: what follows belongs to no response.
+            self._left, may_follow = 0, may_follow and not (is_chunked or length)
+        elif is_chunked:
+            # Beside a length it may be an attempt to smuggle another response.
+            self._chunked, may_follow = True, may_follow and length is None
+        else:
+            self._left, may_follow = length, may_follow and length is not None
+        self._keeps_alive = may_follow
+        self._is_read = self._left == 0
+
+    def _values(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name]
+
+    def _items(self, name: str) -> list[str]:
+        """Return the items of a header that is a comma-separated list."""
+        # Bare strip() would drop other characters too, and make a number of "2\x85".
+        return [item.strip(" \t") for value in self._values(name) for item in value.split(",")]
+
+    def read_all(self, most: int) -> bytes:
+        """Read the whole body.
+
+        Raises:
+            TooLarge: If it has more than `most` bytes.
+        """
+        if not self._chunked and self._left is not None and self._left > most:
+            raise TooLarge
+        pieces = []
+        while piece := self.read(_PIECE):
+            pieces.append(piece)
+            most -= len(piece)
+            if most < 0:
+                raise TooLarge
+        return b"".join(pieces)
+
+    def read(self, amount: int | None = None) -> bytes:
+        """Read something of the body, `amount` bytes at most; all of it without an amount.
+
+        Raises:
+            IncompleteRead: If the connection ends before the body.
+            HTTPException: If a chunk is malformed.
+        """
+        if amount is None or amount < 0:
+            return b"".join(iter(lambda: self.read(_PIECE), b""))
+        if self._is_read or not amount:
+            return b""
+        if self._chunked and not self._left:
+            self._next_chunk()
+            if self._is_read:
+                return b""
+        piece = self._stream.read(amount if self._left is None else min(amount, self._left))
+        if self._left is None:
+            self._is_read = not piece
+            return piece
+        if not piece:
+            raise IncompleteRead(b"", self._left)
+        self._left -= len(piece)
+        self._is_read = self._left == 0 and not self._chunked
+        return piece
+
+    read1 = read
+
+    def _next_chunk(self) -> None:
+        """Read up to the data of the next chunk, or to the end of the trailers."""
+        if self._in_chunk and self._stream.until(_CRLF):
+            raise HTTPException("a chunk is longer than its size")
+        match = _CHUNK.fullmatch(self._stream.until(_CRLF))
+        if match is None:
+            raise HTTPException("the size of a chunk is not a number")
+        self._in_chunk, self._left = True, int(match[1], 16)
+        if self._left == 0:
+            self._read_headers()  # the trailers
+            self._left, self._is_read = None, True
+
+    def isclosed(self) -> bool:
+        """Tell whether there is nothing left to read."""
+        return self._is_read
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is nothing left to read."""
+        return self._is_read
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the next response on this connection will belong to the next request."""
+        return self._is_read and self._keeps_alive and self._stream.is_empty
+
+    def close(self) -> None:
+        """Read no more; a connection with a body half read is not used again."""
+        if not self._is_read:
+            self._is_read, self._keeps_alive = True, False
+
+    def flush(self) -> None:
+        """Do nothing: urllib3 asks for it of what it reads from."""
+
+    def getheader(self, name: str, default: str | None = None) -> str | None:
+        """Return the values of a header, joined by commas."""
+        return ", ".join(self._values(name.lower())) or default
+
+    def getheaders(self) -> list[tuple[str, str]]:
+        """Return names and values, in order."""
+        return self.headers

@@ -1,0 +1,194 @@
+"""The way to one origin, made from one reading of the settings."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.util.retry import Retry
+
+from tator.transport.connection import SOCKET_OPTIONS, RawResponse
+from tator.transport.limits import Limits, TooLarge, family_of
+from tator.transport.pool import Pool, TlsPool
+from tator.transport.proxy import proxied_pool, proxy_for
+from tator.transport.tls import TlsSettings, make_context
+
+# urllib3's own retries know neither the deadline nor which requests may have been applied.
+_ONE_ATTEMPT = Retry(False, redirect=False)
+_PIECE = 1 << 16  # bytes
+_LONGEST_MAKING = 1.0  # seconds; certificates and imports take a tenth of it
+_locks: list[Any] = []  # the lock of _lock(), once there is one
+_held_by_forks: list[bool] = []
+
+
+class RouteSettings(NamedTuple):
+    """The settings of a configuration that a route is made from, and whose process it is."""
+
+    origin: str
+    process: int
+    tls: TlsSettings
+    proxy: str | None
+    connection_pool_maxsize: int
+    keepalive_expiry: float | None
+
+
+class Route(NamedTuple):
+    """The way to one origin.
+
+    Attributes:
+        settings: What it was made from.
+        pool: Its connections.
+        context: Its TLS context, if it needs one.
+        proxy: The URL of its proxy, if it has one.
+    """
+
+    settings: RouteSettings
+    pool: Pool
+    context: ssl.SSLContext | None
+    proxy: str | None
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        limits: Limits,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request, and read the response up to its body."""
+        limits.sent = self.pool.is_recorded()  # a recorder's connection does not tell
+        is_forwarded = self.proxy is not None and url.startswith("http:")
+        return self.pool.urlopen(
+            method,
+            # The path goes as it is: PoolManager.urlopen would resolve `/../` in it.
+            url if is_forwarded else url[len(self.settings.origin) :],
+            body,
+            headers,
+            retries=_ONE_ATTEMPT,
+            redirect=False,
+            assert_same_host=False,
+            timeout=limits,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def retire(self) -> None:
+        """Close the connections, now and when calls release them."""
+        self.pool.idle.retire()
+
+
+_read_tls = itemgetter(*TlsSettings._fields)
+_read_rest = itemgetter(*RouteSettings._fields[3:])
+
+
+def read_settings(url: str, values: Mapping[str, Any]) -> RouteSettings:
+    """Take what a route is made from out of one reading of a configuration."""
+    origin = url[: url.index("/", len("https://"))]
+    return RouteSettings(origin, os.getpid(), TlsSettings(*_read_tls(values)), *_read_rest(values))
+
+
+def read_body(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    """Read the whole body, and give the connection back.
+
+    Raises:
+        TooLarge: If it has more than `most` bytes.
+    """
+    if isinstance(response, RawResponse):
+        data = response.wire.read_all(most)
+    else:  # a recorder's
+        data = response.read(most + 1)
+        if len(data) > most:
+            raise TooLarge
+    # The responses of VCR.py before 9.4, the last for Python 3.10, can't be released.
+    getattr(response, "release_conn", lambda: None)()
+    return data
+
+
+def make_route(settings: RouteSettings, known: Route | None) -> Route:
+    """Make a route, with the TLS context of a known one if its settings are the same.
+
+    Raises:
+        ApiValueError: If a TLS file or a proxy can't be used.
+        ApiConnectionError: If this machine has no descriptors or no memory left.
+    """
+    with _making_alone():
+        parts = urlsplit(settings.origin)
+        scheme, host, port = parts.scheme, cast(str, parts.hostname), parts.port
+        proxy = proxy_for(settings.proxy, scheme, host, port)
+        options: dict[str, Any] = {
+            "maxsize": settings.connection_pool_maxsize,
+            "socket_options": SOCKET_OPTIONS,
+            "port": port,
+        }
+        if scheme == "https" or proxy or family_of(host) is None:
+            codecs.lookup("idna")  # imported here, and not where a look-up or ssl needs it
+        context = None
+        if scheme == "https" or (proxy and proxy.startswith("https:")):
+            is_known = known is not None and known.context and known.settings.tls == settings.tls
+            context = known.context if known and is_known else make_context(settings.tls)
+            # Before 2.8, urllib3 takes this one also for the proxy of a plain host.
+            options["ssl_context"] = context
+        if scheme == "https":
+            options["assert_hostname"] = settings.tls.assert_hostname
+        if proxy:
+            pool = proxied_pool(proxy, context, scheme, host, options)
+        else:
+            pool = (TlsPool if scheme == "https" else Pool)(host, **options)
+        pool.keep(settings.keepalive_expiry)
+        return Route(settings, pool, context, proxy)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _making_alone() -> Iterator[None]:
+    """Make one route at a time, and let nobody fork meanwhile.
+
+    A child that is forked in the middle of an import would wait for that import forever. Whoever
+    can't have the lock for a second goes on without it: a signal handler may wait for a call that
+    another thread makes.
+    """
+    lock = _lock()
+    held = lock.acquire(timeout=_LONGEST_MAKING)
+    try:
+        yield
+    finally:
+        if held:
+            lock.release()
+
+
+def _lock() -> Any:
+    # Made when it is first needed, since gevent may replace locks after this module was imported.
+    if not _locks:
+        _locks.append(threading.RLock())  # R: a signal handler may call meanwhile
+    return _locks[0]
+
+
+def _before_fork() -> None:
+    _held_by_forks.append(_lock().acquire(timeout=_LONGEST_MAKING))
+
+
+def _after_fork() -> None:
+    if _held_by_forks.pop():
+        _lock().release()
+
+
+with suppress(AttributeError):  # Windows does not fork
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
