@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import logging.config
 import signal
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 import proxy
 import pytest
 import trustme
 import vcr
+from integrations.running import run_program
 from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from rich.console import Console
+from rich.traceback import Traceback
 
 import tator
 from tator import bulk
@@ -43,11 +50,11 @@ def spans() -> Iterator[InMemorySpanExporter]:
     provider.shutdown()
 
 
-def test_opentelemetry_sees_a_span_for_each_try(
+def test_opentelemetry_sees_a_span_for_each_attempt(
     local_tator: LocalTator, spans: InMemorySpanExporter
 ) -> None:
-    """A call that succeeds on its second try leaves two spans, and the trace id is sent."""
-    local_tator.fail(503, headers={"Retry-After": "1"})
+    """A call that succeeds on its second attempt leaves two spans, and the trace ID is sent."""
+    local_tator.fail(503)
     run_uid = local_tator.launch().run_uids[0]
     api_of(local_tator).delete_job(run_uid)
     seen = [dict(span.attributes or {}) for span in spans.get_finished_spans()]
@@ -61,7 +68,7 @@ def test_opentelemetry_sees_a_span_for_each_try(
 def test_opentelemetry_never_sees_the_token(
     local_tator: LocalTator, spans: InMemorySpanExporter
 ) -> None:
-    """Nothing in a span shows the token, also where the call fails."""
+    """Nothing in a span shows the token, also if the call fails."""
     with pytest.raises(tator.ServiceException):
         api_of(local_tator).delete_job("00000000-0000-1000-8000-000000000000")
     (span,) = spans.get_finished_spans()
@@ -73,7 +80,7 @@ def recorder(directory: Path) -> vcr.VCR:
 
 
 def test_vcr_replays_what_it_recorded_when_the_server_is_gone(tmp_path: Path) -> None:
-    """A recorded call is answered from the cassette, on the same client or a new one."""
+    """A recorded call gets its response from the cassette, on the same client or a new one."""
     with LocalTator() as server:
         run_uid = server.launch().run_uids[0]
         recorded_with = api_of(server)
@@ -87,7 +94,7 @@ def test_vcr_replays_what_it_recorded_when_the_server_is_gone(tmp_path: Path) ->
 
 
 def test_more_calls_than_connections_are_recorded_and_replayed(tmp_path: Path) -> None:
-    """Under a recorder, too, a connection goes back after each call."""
+    """Under a recorder, too, a connection is released after each call."""
 
     def cancel() -> list[tator.InlineResponse2044]:
         configuration = tator.Configuration(host=host, connection_pool_maxsize=1, deadline=10)
@@ -119,7 +126,7 @@ def test_vcr_replays_errors(tmp_path: Path) -> None:
 def test_a_connection_lost_while_vcr_records_may_have_been_applied(
     local_tator: LocalTator, tmp_path: Path
 ) -> None:
-    """VCR.py's own connections do not make a lost answer look like a request never sent."""
+    """VCR.py's own connections do not make a lost response look like a request never sent."""
     local_tator.drop(after_applying=True)
     run_uid = local_tator.launch().run_uids[0]
     with (
@@ -154,11 +161,96 @@ def test_a_client_reaches_the_server_again_after_vcr(
 
 
 def test_a_bulk_result_becomes_a_data_frame(local_tator: LocalTator) -> None:
-    """`pandas.DataFrame(result.to_records())` has a row for each id, in the order given."""
+    """`pandas.DataFrame(result.to_records())` has a row for each ID, in the order given."""
     run_uids = [*local_tator.launch(2).run_uids, "unknown"]
     frame = pd.DataFrame(bulk.delete_jobs(api_of(local_tator), run_uids).to_records())
     assert list(frame["run_uid"]) == run_uids
     assert len(frame) == 3
+
+
+def test_a_bulk_result_becomes_a_polars_frame_with_one_type_for_each_column(
+    local_tator: LocalTator,
+) -> None:
+    """A failure after more successes than polars looks at first changes no column's type."""
+    run_uids = [*local_tator.launch(150).run_uids, "unknown"]
+    result = bulk.delete_jobs(api_of(local_tator, retries=0), run_uids)
+    frame = pl.DataFrame(result.to_records())
+    assert frame["run_uid"].to_list() == run_uids
+    assert dict(frame.schema) == {
+        "run_uid": pl.String,
+        "outcome": pl.String,
+        "status": pl.Int64,
+        "message": pl.String,
+        "error": pl.String,
+        "maybe_applied": pl.Boolean,
+    }
+    assert frame["status"].to_list()[-2:] == [0, 500]
+
+
+def test_sentry_sees_a_span_and_a_breadcrumb_for_each_attempt(local_tator: LocalTator) -> None:
+    """The transaction has a finished span for each attempt, the event its breadcrumbs."""
+    local_tator.fail(503)
+    run_uid = local_tator.launch().run_uids[0]
+    sent = run_program("with_sentry", local_tator, run_uid)
+    (transaction,) = [item for item in sent if item.get("type") == "transaction"]
+    url = f"{local_tator.host}/rest/Job/{run_uid}"
+    spans = [
+        (span["op"], span["description"], span["data"]["http.response.status_code"])
+        for span in transaction["spans"]
+    ]
+    assert spans[:2] == [("http.client", f"DELETE {url}", status) for status in (503, 200)]
+    breadcrumbs = [item["breadcrumbs"]["values"] for item in sent if "breadcrumbs" in item][-1]
+    statuses = [crumb["data"]["http.response.status_code"] for crumb in breadcrumbs]
+    assert statuses[:2] == [503, 200]
+
+
+def test_sentry_sends_its_trace_along_and_gets_no_token(local_tator: LocalTator) -> None:
+    """Each request has the header `sentry-trace`; events with locals hold no part of the token."""
+    run_uid = local_tator.launch().run_uids[0]
+    sent = run_program("with_sentry", local_tator, run_uid)
+    assert len(local_tator.requests) == 2
+    assert all("sentry-trace" in request.headers for request in local_tator.requests)
+    text = json.dumps(sent)
+    assert text.count('"vars"') > 10  # locals were captured
+    assert "ServiceException" in text
+    assert "ApiConnectionError" in text
+    assert local_tator.token[:8] not in text
+
+
+def test_ddtrace_sees_both_layers_of_each_attempt(local_tator: LocalTator) -> None:
+    """Its urllib3 and http.client spans have the status, and the trace is sent."""
+    # Not loaded here: it patches what it finds.
+    if find_spec("ddtrace") is None:
+        pytest.skip("ddtrace is not installed, or not for this Python")
+    local_tator.fail(503)
+    spans = run_program("with_ddtrace", local_tator, local_tator.launch().run_uids[0])
+    layers = ("urllib3.request", "http.client.request")
+    seen = [(span["name"], span["status"]) for span in spans if span["name"] in layers]
+    assert seen == [(name, status) for status in ("503", "200", "500") for name in layers]
+    assert all("x-datadog-trace-id" in request.headers for request in local_tator.requests)
+    assert local_tator.token[:8] not in json.dumps(spans)
+
+
+def test_a_rich_traceback_with_locals_shows_no_token(local_tator: LocalTator) -> None:
+    """Rich displays the locals of all frames of an error, and none has the token."""
+    run_uid = local_tator.launch().run_uids[0]
+    local_tator.fail(400)
+    api, host = api_of(local_tator, retries=0), local_tator.host
+    text = io.StringIO()
+    console = Console(file=text, width=300)
+    for address in (host, "http://127.0.0.1:1"):
+        api.api_client.configuration.host = address
+        try:
+            api.delete_job(run_uid)
+        except tator.ApiException as error:
+            shown = Traceback.from_exception(
+                type(error), error, error.__traceback__, show_locals=True, locals_max_string=None
+            )
+            console.print(shown)
+    assert "BadRequestException" in text.getvalue()
+    assert "ApiConnectionError" in text.getvalue()
+    assert "header_params" in text.getvalue()  # the locals were shown
+    assert local_tator.token[:8] not in text.getvalue()
 
 
 @pytest.fixture
@@ -173,7 +265,7 @@ def restored_logging() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("restored_logging")
-def test_dict_config_gets_a_line_for_each_try(local_tator: LocalTator, tmp_path: Path) -> None:
+def test_dict_config_gets_a_line_for_each_attempt(local_tator: LocalTator, tmp_path: Path) -> None:
     """A program's own logging configuration turns the lines on, and they show no token."""
     path = tmp_path / "tator.log"
     logging.config.dictConfig(
@@ -191,7 +283,7 @@ def test_dict_config_gets_a_line_for_each_try(local_tator: LocalTator, tmp_path:
             "loggers": {"tator": {"level": "DEBUG", "handlers": ["file"]}},
         }
     )
-    local_tator.fail(503, headers={"Retry-After": "1"})
+    local_tator.fail(503)
     run_uid = local_tator.launch().run_uids[0]
     api_of(local_tator).delete_job(run_uid)
     for handler in logging.getLogger("tator").handlers:
@@ -200,14 +292,14 @@ def test_dict_config_gets_a_line_for_each_try(local_tator: LocalTator, tmp_path:
     url = f"{local_tator.host}/rest/Job/{run_uid}"
     assert first.startswith(f"DEBUG tator DELETE {url}: 503 in ")
     assert second.startswith(f"DEBUG tator DELETE {url}: 200 in ")
-    assert second.endswith("(try 2)")
+    assert second.endswith("(attempt 2)")
     assert local_tator.token not in path.read_text()
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> tuple[trustme.CA, str]:
+def company_ca(tmp_path: Path) -> tuple[trustme.CA, str]:
     ca = trustme.CA()
-    path = tmp_path / "authority.pem"
+    path = tmp_path / "ca.pem"
     ca.cert_pem.write_to_path(str(path))
     return ca, str(path)
 
@@ -228,11 +320,11 @@ def running_proxy() -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("restored_logging")
-def test_a_corporate_proxy_and_its_authority_need_two_settings(
-    authority: tuple[trustme.CA, str], monkeypatch: pytest.MonkeyPatch
+def test_a_corporate_proxy_and_its_ca_need_two_settings(
+    company_ca: tuple[trustme.CA, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With HTTPS_PROXY and ssl_ca_cert, a call goes through the proxy's tunnel to the server."""
-    ca, bundle = authority
+    ca, bundle = company_ca
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(context)
     with LocalTator(ssl_context=context) as server:

@@ -1,0 +1,52 @@
+"""A signal at each point of a client's first call; the handler waits for a call in the background.
+
+A point is where one of the functions is called that send and receive.
+"""
+
+import json
+import signal
+import sys
+
+import tator
+
+PARTS = ("tator.api_client", "tator.async_result", "tator.rest", "tator.retry", "tator.transport")
+
+(run_uid,) = sys.argv[1:]
+outcomes = []
+
+
+def call(api, **options):
+    """Cancel a job that is cancelled already; the outcome is always the same."""
+    try:
+        handle = api.delete_job(run_uid, **options)
+        outcomes.append(str(handle.get(10) if options else handle))
+    except (tator.ApiException, TimeoutError) as error:
+        outcomes.append(type(error).__name__)
+
+
+def interrupt_at(point):
+    """Make a client's first call with a signal at a point; tell whether the call got there."""
+    api = tator.get_api()
+    signal.signal(signal.SIGUSR1, lambda number, frame: call(api, async_req=True))
+    left = point
+
+    def count(frame, event, argument):
+        nonlocal left
+        if event == "call" and frame.f_globals.get("__name__", "").startswith(PARTS):
+            left -= 1
+            if left < 0:
+                sys.setprofile(None)
+                signal.raise_signal(signal.SIGUSR1)
+
+    sys.setprofile(count)
+    call(api)
+    sys.setprofile(None)
+    return left < 0
+
+
+call(tator.get_api(), async_req=True)  # import what is imported late
+outcomes.clear()
+points = 0
+while interrupt_at(points) and set(outcomes) == {"ServiceException"}:
+    points += 1
+print(json.dumps([points, len(outcomes), sorted(set(outcomes))]))
