@@ -1,7 +1,7 @@
-"""Each contestant as its users would write it; what it needs is imported where it is used.
+"""Each contestant as its users would write it. Each imports what it needs where it uses it.
 
-A maker takes the host, the token, a CA file (`None` for the default) and the most connections,
-and gives a function that deletes one job and returns the server's words.
+A maker takes the host, the token and the number of connections to keep. It returns a function
+that deletes one job and returns the parsed response.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    Delete = Callable[[str], str]
+    Delete = Callable[[str], object]
+    AsyncDelete = Callable[[str], Awaitable[object]]
 
 BASE = "urllib3"
 OURS = "tator"
+OURS_IN_PROCESSES = "tator, 2 processes"
+AIOHTTP = "aiohttp"
 
 
 def _headers(token: str) -> dict[str, str]:
@@ -25,7 +28,7 @@ def _headers(token: str) -> dict[str, str]:
     }
 
 
-def raw_socket(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
+def raw_socket(host: str, token: str, size: int = 1) -> Delete:
     import json
     import socket
 
@@ -34,30 +37,30 @@ def raw_socket(host: str, token: str, ca: str | None = None, size: int = 1) -> D
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     headers = "".join(f"{key}: {value}\r\n" for key, value in _headers(token).items())
 
-    def delete(run_uid: str) -> str:
+    def delete(run_uid: str) -> object:
         request = f"DELETE /rest/Job/{run_uid} HTTP/1.1\r\nHost: {name}\r\n{headers}\r\n"
         connection.sendall(request.encode())
-        answer = connection.recv(65536)
-        return str(json.loads(answer.partition(b"\r\n\r\n")[2])["message"])
+        response = connection.recv(65536)
+        return json.loads(response.partition(b"\r\n\r\n")[2])
 
     return delete
 
 
-def http_client(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
+def http_client(host: str, token: str, size: int = 1) -> Delete:
     import http.client
     import json
 
     connection = http.client.HTTPConnection(host.removeprefix("http://"))
     headers = _headers(token)
 
-    def delete(run_uid: str) -> str:
+    def delete(run_uid: str) -> object:
         connection.request("DELETE", f"/rest/Job/{run_uid}", headers=headers)
-        return str(json.loads(connection.getresponse().read())["message"])
+        return json.loads(connection.getresponse().read())
 
     return delete
 
 
-def urllib3_pool(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
+def urllib3_pool(host: str, token: str, size: int = 1) -> Delete:
     import json
 
     import urllib3
@@ -65,24 +68,24 @@ def urllib3_pool(host: str, token: str, ca: str | None = None, size: int = 1) ->
     pool = urllib3.connection_from_url(host)
     headers = _headers(token)
 
-    def delete(run_uid: str) -> str:
-        answer = pool.request("DELETE", f"/rest/Job/{run_uid}", headers=headers)
-        return str(json.loads(answer.data)["message"])
+    def delete(run_uid: str) -> object:
+        response = pool.request("DELETE", f"/rest/Job/{run_uid}", headers=headers)
+        return json.loads(response.data)
 
     return delete
 
 
-def urllib3_manager(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
+def urllib3_manager(host: str, token: str, size: int = 1) -> Delete:
     import json
 
     import urllib3
 
-    pools = urllib3.PoolManager(maxsize=size, block=True, ca_certs=ca or _bundle(host))
+    pools = urllib3.PoolManager(maxsize=size, block=True, ca_certs=_bundle(host))
     headers = _headers(token)
 
-    def delete(run_uid: str) -> str:
-        answer = pools.request("DELETE", f"{host}/rest/Job/{run_uid}", headers=headers)
-        return str(json.loads(answer.data)["message"])
+    def delete(run_uid: str) -> object:
+        response = pools.request("DELETE", f"{host}/rest/Job/{run_uid}", headers=headers)
+        return json.loads(response.data)
 
     return delete
 
@@ -95,72 +98,64 @@ def _bundle(host: str) -> str | None:
     return certifi.where()
 
 
-def tator(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
+def tator(host: str, token: str, size: int = 1) -> Delete:
     import tator
 
     api = tator.get_api(host, token)
-    if ca:
-        api.api_client.configuration.ssl_ca_cert = ca
 
-    def delete(run_uid: str) -> str:
-        return str(api.delete_job(run_uid).message)
+    def delete(run_uid: str) -> object:
+        return api.delete_job(run_uid)
 
     return delete
 
 
-def httpx(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
-    import ssl
-
+def httpx(host: str, token: str, size: int = 1) -> Delete:
     import httpx  # type: ignore[import-not-found,unused-ignore]  # a peer
 
     client = httpx.Client(
         headers=_headers(token),
-        verify=ssl.create_default_context(cafile=ca) if ca else True,
         limits=httpx.Limits(max_connections=size, max_keepalive_connections=size),
     )
 
-    def delete(run_uid: str) -> str:
-        return str(client.delete(f"{host}/rest/Job/{run_uid}").json()["message"])
+    def delete(run_uid: str) -> object:
+        return client.delete(f"{host}/rest/Job/{run_uid}").json()
 
     return delete
 
 
-def requests(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
-    import requests  # type: ignore[import-untyped,unused-ignore]  # types are a package of their own
+def requests(host: str, token: str, size: int = 1) -> Delete:
+    import requests  # type: ignore[import-untyped,unused-ignore]  # its types are a separate package
     import requests.adapters  # type: ignore[import-untyped,unused-ignore]  # as above
 
     session = requests.Session()
     session.headers.update(_headers(token))
-    session.verify = ca or True
     session.mount(host, requests.adapters.HTTPAdapter(pool_maxsize=size, pool_block=True))
 
-    def delete(run_uid: str) -> str:
-        return str(session.delete(f"{host}/rest/Job/{run_uid}").json()["message"])
+    def delete(run_uid: str) -> object:
+        return session.delete(f"{host}/rest/Job/{run_uid}").json()
 
     return delete
 
 
-def openapi_generator(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
+def openapi_generator(host: str, token: str, size: int = 1) -> Delete:
     import generated_by_openapi_generator as generated  # type: ignore[import-not-found]  # made anew
 
     configuration = generated.Configuration(
         host=host,
         api_key={"TokenAuth": token},
         api_key_prefix={"TokenAuth": "Token"},
-        ssl_ca_cert=ca or _bundle(host),
+        ssl_ca_cert=_bundle(host),
     )
     configuration.connection_pool_maxsize = size
     api = generated.JobApi(generated.ApiClient(configuration))
 
-    def delete(run_uid: str) -> str:
-        return str(api.delete_job(run_uid).message)
+    def delete(run_uid: str) -> object:
+        return api.delete_job(run_uid)
 
     return delete
 
 
-def openapi_python_client(host: str, token: str, ca: str | None = None, size: int = 1) -> Delete:
-    import ssl
-
+def openapi_python_client(host: str, token: str, size: int = 1) -> Delete:
     import generated_by_openapi_python_client as generated  # type: ignore[import-not-found]  # made anew
     import httpx
     from generated_by_openapi_python_client.api.job import (  # type: ignore[import-not-found]  # made anew
@@ -171,14 +166,13 @@ def openapi_python_client(host: str, token: str, ca: str | None = None, size: in
         base_url=host,
         token=token,
         prefix="Token",
-        verify_ssl=ssl.create_default_context(cafile=ca) if ca else True,
         httpx_args={
             "limits": httpx.Limits(max_connections=size, max_keepalive_connections=size),
         },
     )
 
-    def delete(run_uid: str) -> str:
-        return str(delete_job.sync(run_uid, client=client).message)
+    def delete(run_uid: str) -> object:
+        return delete_job.sync(run_uid, client=client)
 
     return delete
 
@@ -195,7 +189,7 @@ CALLS = {
     "openapi-python-client client": openapi_python_client,
 }
 
-# The limit and the single-purpose ones are no way to write a whole program.
+# The raw socket, http.client and a single pool are limits, and no way to write a whole program.
 SCRIPTS = {
     name: maker
     for name, maker in CALLS.items()
@@ -234,7 +228,81 @@ def _tator_bulk(host: str, token: str, run_uids: list[str], workers: int) -> int
     return len(result.deleted)
 
 
-BULK = {name: _in_threads(maker) for name, maker in SCRIPTS.items()} | {OURS: _tator_bulk}
+def _tator_processes(host: str, token: str, run_uids: list[str], workers: int) -> int:
+    from concurrent.futures import ProcessPoolExecutor
+
+    import tator
+
+    with ProcessPoolExecutor(2) as executor:
+        result = tator.bulk.delete_jobs(
+            tator.get_api(host, token),
+            run_uids,
+            max_workers=workers,
+            progress=False,
+            executor=executor,
+        )
+    result.raise_for_failures()
+    return len(result.deleted)
+
+
+def _aiohttp_gather(host: str, token: str, run_uids: list[str], workers: int) -> int:
+    """As most people write it: all at once, and the connector holds them back."""
+    import asyncio
+
+    async def delete_all(delete: AsyncDelete) -> int:
+        return len(await asyncio.gather(*map(delete, run_uids)))
+
+    return asyncio.run(_with_aiohttp(host, token, workers, delete_all))
+
+
+def _aiohttp_tasks(host: str, token: str, run_uids: list[str], workers: int) -> int:
+    """As fast as it goes: one task for each connection."""
+    import asyncio
+
+    async def delete_all(delete: AsyncDelete) -> int:
+        remaining = iter(run_uids)
+
+        async def work() -> int:
+            return len([await delete(run_uid) for run_uid in remaining])
+
+        return sum(await asyncio.gather(*(work() for _ in range(workers))))
+
+    return asyncio.run(_with_aiohttp(host, token, workers, delete_all))
+
+
+async def _with_aiohttp(
+    host: str, token: str, workers: int, delete_all: Callable[[AsyncDelete], Awaitable[int]]
+) -> int:
+    import aiohttp  # type: ignore[import-not-found,unused-ignore]  # a peer
+
+    connector = aiohttp.TCPConnector(limit=workers)
+    async with aiohttp.ClientSession(headers=_headers(token), connector=connector) as session:
+
+        async def delete(run_uid: str) -> object:
+            async with session.delete(f"{host}/rest/Job/{run_uid}") as response:
+                return await response.json()
+
+        return await delete_all(delete)
+
+
+BULK = {
+    BASE: _in_threads(urllib3_manager),
+    OURS: _tator_bulk,
+    AIOHTTP: _aiohttp_gather,
+    "aiohttp, 32 tasks": _aiohttp_tasks,
+    "httpx": _in_threads(httpx),
+    "requests": _in_threads(requests),
+    "openapi-generator client": _in_threads(openapi_generator),
+    "openapi-python-client client": _in_threads(openapi_python_client),
+}
+
+# Past one core, for a server that is faster than one interpreter.
+BULK_AND_PROCESSES = {
+    BASE: BULK[BASE],
+    OURS: BULK[OURS],
+    OURS_IN_PROCESSES: _tator_processes,
+    **BULK,
+}
 
 
 def _urllib3_client() -> object:

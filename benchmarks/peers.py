@@ -14,11 +14,11 @@ _OFFICIAL = "tator==1.8.1"
 
 
 class Unavailable(Exception):
-    """A peer can't be had here, for the reason given."""
+    """A peer is not available here, for this reason."""
 
 
 def generate(directory: Path) -> None:
-    """Generate the clients that `directory` does not hold yet; what fails shows when imported."""
+    """Generate the clients that `directory` does not contain yet; a failure shows at import."""
     directory.mkdir(parents=True, exist_ok=True)
     package = "generated_by_openapi_generator"
     if not (directory / package).exists():
@@ -36,22 +36,22 @@ def generate(directory: Path) -> None:
 
 
 def official(directory: Path) -> Path:
-    """The directory that holds the official SDK, with all that it imports.
+    """Return the directory of the official SDK and its dependencies.
 
     Raises:
-        Unavailable: It can't be installed.
+        Unavailable: If it cannot be installed.
     """
     target = directory / "official"
     if not target.exists():
         pip = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), _OFFICIAL]
         if not _run(pip):
             shutil.rmtree(target, ignore_errors=True)
-            raise Unavailable(f"pip can't install {_OFFICIAL}")
+            raise Unavailable(f"pip could not install {_OFFICIAL}")
     return target
 
 
 def _run(command: list[str]) -> bool:
-    """Whether a command, installed beside the interpreter or on the path, did its work."""
+    """Whether a command from the interpreter's directory or the path succeeded."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     program = shutil.which(command[0], path=path)
     if program is None:

@@ -6,51 +6,78 @@ import json
 import os
 import platform
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.contestants import BASE, OURS
-from benchmarks.measurements import Comparison, Facts, Outcome
+from benchmarks.budgets import Verdict
+from benchmarks.contestants import BASE, OURS, OURS_IN_PROCESSES
+from benchmarks.outcomes import Amounts, Comparison, Outcome
 
 
 def machine() -> str:
     """The kind of machine, in a line."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{python}, {platform.system()}, {os.cpu_count()} cores"
+    system = f"{platform.system()} on {platform.machine()}"
+    return f"{python}, urllib3 {version('urllib3')}, {system}, {os.cpu_count()} cores"
 
 
 def markdown(outcome: Outcome) -> str:
     """One measurement as a table."""
-    if isinstance(outcome, Facts):
-        lines = [f"### {outcome.title}", "", "| | seen | budget |", "|---|---|---|"]
-        lines += [f"| {fact.what} | {fact.seen} | {_met(fact.is_met)} |" for fact in outcome.facts]
+    if isinstance(outcome, Amounts):
+        lines = [f"### {outcome.title}", "", "| | measured |", "|---|---:|"]
+        lines += [f"| {name} | {_number(seen)} |" for name, seen in outcome.amounts.items()]
+        lines += ["", f"Left out: {outcome.skipped}"] if outcome.skipped else []
         return "\n".join(lines) + "\n"
     unit = outcome.unit
     lines = [
         f"### {outcome.title}",
         "",
-        f"| | median, {unit} | middle half, {unit} | ratio | budget |",
-        "|---|---:|---:|---:|---|",
+        f"| | median, {unit} | middle half, {unit} | ratio |",
+        "|---|---:|---:|---:|",
     ]
     for name in outcome.samples:
         middle, low, high = _spread(outcome.samples[name])
-        budget = ""
-        if name == OURS and outcome.budget:
-            budget = f"{outcome.budget} {_met(outcome.budget.is_met(outcome.ratio(name)))}"
-        label = f"**{name}**" if name == OURS else name
+        label = f"**{name}**" if name.startswith(OURS) else name
         cells = [label, _number(middle), f"{_number(low)} … {_number(high)}"]
-        lines.append(f"| {' | '.join(cells)} | {_ratio(outcome.ratio(name))} | {budget} |")
+        lines.append(f"| {' | '.join(cells)} | {_ratio(outcome.ratio(name))} |")
     lines += [""] + [f"Left out: {name} ({why})" for name, why in outcome.skipped.items()]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write(outcomes: Iterable[Outcome], directory: Path) -> list[str]:
+def markdown_of_budgets(verdicts: Iterable[Verdict]) -> str:
+    """Each budget, the measured figure, and whether it is met."""
+    lines = ["### Budgets", "", "| what | budget | measured | |", "|---|---:|---:|---|"]
+    for verdict in verdicts:
+        budget, seen = verdict.budget, verdict.measured
+        cells = [
+            budget.what,
+            str(budget),
+            "not measured" if seen is None else budget.text(seen, digits=3),
+        ]
+        lines.append(f"| {' | '.join(cells)} | {'ok' if verdict.is_met else '**MISSED**'} |")
+    return "\n".join(lines) + "\n"
+
+
+def write(outcomes: Iterable[Outcome], verdicts: Iterable[Verdict], directory: Path) -> list[str]:
     """Write results.md, results.json and the plot; return why something could not be written."""
-    outcomes = list(outcomes)
-    text = "\n".join([f"{machine()}\n", *map(markdown, outcomes)])
-    (directory / "results.md").write_text(text, encoding="utf-8")
-    result = {"machine": machine(), "outcomes": [_as_json(outcome) for outcome in outcomes]}
+    outcomes, verdicts = list(outcomes), list(verdicts)
+    parts = [f"{machine()}\n", *map(markdown, outcomes), markdown_of_budgets(verdicts)]
+    (directory / "results.md").write_text("\n".join(parts), encoding="utf-8")
+    result = {
+        "machine": machine(),
+        "outcomes": [_as_json(outcome) for outcome in outcomes],
+        "budgets": [
+            {
+                "what": verdict.budget.what,
+                "budget": str(verdict.budget),
+                "measured": verdict.measured,
+                "is_met": verdict.is_met,
+            }
+            for verdict in verdicts
+        ],
+    }
     (directory / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     comparisons = [
         outcome for outcome in outcomes if isinstance(outcome, Comparison) and outcome.samples
@@ -65,23 +92,19 @@ def write(outcomes: Iterable[Outcome], directory: Path) -> list[str]:
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
-    if isinstance(outcome, Facts):
-        facts = [vars(fact) for fact in outcome.facts]
-        return {"name": outcome.name, "title": outcome.title, "facts": facts}
+    if isinstance(outcome, Amounts):
+        return vars(outcome)
     contestants = {}
     for name, samples in outcome.samples.items():
         middle, low, high = _spread(samples)
         spread = {"median": middle, "lower_quartile": low, "upper_quartile": high}
         contestants[name] = {**spread, "ratio": outcome.ratio(name), "rounds": len(samples)}
-    budget = outcome.budget
     return {
         "name": outcome.name,
         "title": outcome.title,
         "unit": outcome.unit,
         "base": BASE,
         "contestants": contestants,
-        "budget": str(budget) if budget else None,
-        "is_met": budget.is_met(outcome.ratio(OURS)) if budget and contestants else None,
         "skipped": dict(outcome.skipped),
     }
 
@@ -106,8 +129,11 @@ def _plot(comparisons: list[Comparison], directory: Path) -> None:
             [middle - low for middle, low, _ in spreads],
             [high - middle for middle, _, high in spreads],
         ]
-        colours = [{OURS: "#0a7e5c", BASE: "#55606e"}.get(name, "#b9c1cb") for name in names]
-        bars = axis.barh(names, middles, xerr=errors, color=colours, ecolor="#333333", capsize=2)
+        colors = [
+            {OURS: "#0a7e5c", OURS_IN_PROCESSES: "#0a7e5c", BASE: "#55606e"}.get(name, "#b9c1cb")
+            for name in names
+        ]
+        bars = axis.barh(names, middles, xerr=errors, color=colors, ecolor="#333333", capsize=2)
         labels = [
             f"  {_number(middle)} {comparison.unit}  ({_ratio(comparison.ratio(name))})"
             for name, middle in zip(names, middles, strict=True)
@@ -118,9 +144,9 @@ def _plot(comparisons: list[Comparison], directory: Path) -> None:
         axis.invert_yaxis()
         axis.margins(x=0.32)
         axis.set_xlim(left=0)
-        better = "more" if comparison.budget and comparison.budget.at_least else "less"
+        better = "more" if comparison.more_is_better else "less"
         axis.set_title(
-            f"{comparison.title}\n{comparison.unit}, {better} is better", fontsize=9.5, loc="left"
+            f"{comparison.title}\n{comparison.unit}, {better} is better", fontsize=9, loc="left"
         )
         axis.tick_params(labelsize=8.5)
         axis.spines[["top", "right"]].set_visible(False)
@@ -137,12 +163,8 @@ def _spread(samples: list[float]) -> tuple[float, float, float]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.1f}"
 
 
 def _ratio(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-
-
-def _met(is_met: bool) -> str:
-    return "met" if is_met else "**not met**"

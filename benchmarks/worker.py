@@ -1,6 +1,6 @@
-"""What runs in the processes that are measured: `python -m benchmarks.worker TASK NAME HOST`.
+"""The program of a measured process: `python -m benchmarks.worker TASK NAME HOST`.
 
-Each line that comes in is a count; each line that goes out is what was measured, as JSON.
+It reads a count from each line of its input and writes what it measured as a line of JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from uuid import uuid1
@@ -25,7 +26,7 @@ Task = Callable[[int], object]
 
 
 def _call(name: str, host: str) -> Task:
-    """Seconds that one call takes, after the first ones."""
+    """The median seconds of one call, after the first ones."""
     delete = contestants.CALLS[name](host, _TOKEN)
     run_uid = str(uuid1())
 
@@ -42,8 +43,8 @@ def _call(name: str, host: str) -> Task:
 
 
 def _bulk(name: str, host: str) -> Task:
-    """Deletions per second, with a client made for the purpose."""
-    delete_all = contestants.BULK[name]
+    """Cancellations a second, with a new client."""
+    delete_all = contestants.BULK_AND_PROCESSES[name]
 
     def measure(count: int) -> float:
         run_uids = list(_run_uids(count))
@@ -56,7 +57,7 @@ def _bulk(name: str, host: str) -> Task:
 
 
 def _client(name: str, host: str) -> Task:
-    """Seconds that it takes to make a client."""
+    """The median seconds to make a client."""
     make = contestants.CLIENTS[name]
 
     def measure(count: int) -> float:
@@ -71,8 +72,8 @@ def _client(name: str, host: str) -> Task:
     return measure
 
 
-def _clients_kept(name: str, host: str) -> Task:
-    """What many clients take that were made and dropped."""
+def _clients(name: str, host: str) -> Task:
+    """What 100 clients hold, and the memory that many leave that were made and dropped."""
     make = contestants.CLIENTS[name]
 
     def measure(count: int) -> dict[str, int]:
@@ -80,23 +81,17 @@ def _clients_kept(name: str, host: str) -> Task:
             make()
         before = _resources()
         kept = [make() for _ in range(100)]
-        with_clients = _resources()
+        held = _more(_resources(), before)
         del kept
         for _ in range(count):
             make()
-        after = _resources()
-        return {
-            "threads": with_clients["threads"] - before["threads"],
-            "descriptors": with_clients["descriptors"] - before["descriptors"],
-            "contexts": with_clients["contexts"] - before["contexts"],
-            "memory": after["memory"] - before["memory"],
-        }
+        return {**held, "memory": _more(_resources(), before)["memory"]}
 
     return measure
 
 
 def _many_calls(name: str, host: str) -> Task:
-    """What one client takes more after many calls than after the first thousand."""
+    """What one client holds after many calls, beyond what it held after the first thousand."""
     delete = contestants.CALLS[name](host, _TOKEN)
 
     def measure(count: int) -> dict[str, int]:
@@ -105,27 +100,41 @@ def _many_calls(name: str, host: str) -> Task:
         before = _resources()
         for run_uid in _run_uids(count):
             delete(run_uid)
-        after = _resources()
-        return {what: after[what] - before[what] for what in before}
+        return _more(_resources(), before)
 
     return measure
 
 
 def _bulk_memory(name: str, host: str) -> Task:
-    """The most memory that many deletions take at any time, beyond that of the first thousand."""
+    """The peak memory of many cancellations, beyond the memory after the first thousand."""
     import tator
 
     api = tator.get_api(host, _TOKEN)
 
-    def measure(count: int) -> dict[str, int]:
-        for _ in tator.bulk.iter_delete_jobs(api, _run_uids(1000)):
+    def cancel(count: int) -> None:
+        for _ in tator.bulk.iter_delete_jobs(api, _run_uids(count)):
             pass
-        before = peak = _resources()["memory"]
-        outcomes = tator.bulk.iter_delete_jobs(api, _run_uids(count))
-        for done, _ in enumerate(outcomes, 1):
-            if done % (count // 20) == 0:
-                peak = max(peak, _resources()["memory"])
-        return {"memory": peak - before}
+
+    def measure(count: int) -> dict[str, int]:
+        cancel(1000)
+        return {"memory": _peak_memory(lambda: cancel(count))}
+
+    return measure
+
+
+def _bulk_failures(name: str, host: str) -> Task:
+    """The peak memory of many cancellations that fail, with their result."""
+    import tator
+
+    api = tator.get_api(host, _TOKEN)
+
+    def cancel(count: int) -> None:
+        result = tator.bulk.delete_jobs(api, _run_uids(count), progress=False)
+        assert len(result.failed) == count
+
+    def measure(count: int) -> dict[str, int]:
+        cancel(_WORKERS)
+        return {"memory": _peak_memory(lambda: cancel(count))}
 
     return measure
 
@@ -137,23 +146,44 @@ def _run_uids(count: int) -> Iterator[str]:
 def _resources() -> dict[str, int]:
     """What the process holds: memory in bytes, the others in number."""
     gc.collect()
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[1])
     return {
-        "memory": pages * os.sysconf("SC_PAGE_SIZE"),
+        "memory": _memory("VmRSS"),
         "threads": threading.active_count(),
         "descriptors": len(os.listdir("/proc/self/fd")),
-        "contexts": sum(isinstance(thing, ssl.SSLContext) for thing in gc.get_objects()),
+        "TLS contexts": sum(isinstance(thing, ssl.SSLContext) for thing in gc.get_objects()),
     }
+
+
+def _more(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    return {what: after[what] - before[what] for what in before}
+
+
+def _peak_memory(work: Callable[[], None]) -> int:
+    """The most bytes that work takes at any time, beyond those taken before."""
+    gc.collect()
+    before = _memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # Resets VmHWM.
+    work()
+    return _memory("VmHWM") - before
+
+
+def _memory(field: str) -> int:
+    (line,) = (
+        line
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"{field}:")
+    )
+    return int(line.split()[1]) * 1024
 
 
 _TASKS: dict[str, Callable[[str, str], Task]] = {
     "call": _call,
     "bulk": _bulk,
     "client": _client,
-    "clients-kept": _clients_kept,
+    "clients": _clients,
     "many-calls": _many_calls,
     "bulk-memory": _bulk_memory,
+    "bulk-failures": _bulk_failures,
 }
 
 
