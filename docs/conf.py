@@ -1,4 +1,4 @@
-"""How Sphinx makes the documentation's site: `sphinx-build -W --keep-going -b html docs OUT`."""
+"""How Sphinx builds the documentation's site: `sphinx-build -W --keep-going -b html docs OUT`."""
 
 import os
 import re
@@ -35,33 +35,35 @@ napoleon_custom_sections = [("Attributes", "params_style")]
 
 
 def read_page(app: Sphinx, page: str, content: list[str]) -> None:
-    """Lead links that leave docs/ to the site's pages, and show the repository's own pages whole.
+    """Point links that leave docs/ to the site's pages, and show the repository's own pages whole.
 
-    A file in docs/project/ stands for the one of its name above docs/.
+    A file in docs/project/ is replaced by the one of its name above docs/, if there is one.
     """
     source = DOCS / f"{page}.md"
-    if source.parent.name == "project":
-        source = REPOSITORY / f"{source.stem.upper()}.md"
+    original = REPOSITORY / f"{source.stem.upper()}.md"
+    if source.parent.name == "project" and original.exists():
+        source = original
         content[0] = source.read_text("utf-8")
         app.env.note_dependency(str(source))
 
-    def lead(match: re.Match[str]) -> str:
+    def point(match: re.Match[str]) -> str:
         target = (source.parent / match["path"]).resolve()
         if target.parent == REPOSITORY and target.suffix == ".md":
             target = DOCS / "project" / target.name.lower()
         return f"]({os.path.relpath(target, (DOCS / page).parent)}{match['anchor']})"
 
-    content[0] = re.sub(r"\]\((?P<path>[^):#\s]+)(?P<anchor>(#[^)\s]*)?)\)", lead, content[0])
+    content[0] = re.sub(r"\]\((?P<path>[^):#\s]+)(?P<anchor>(#[^)\s]*)?)\)", point, content[0])
     if source.name == "index.md":
         content[0] += menus(content[0])
 
 
 def menus(text: str) -> str:
-    """The site's menus: the captioned lists of links on a page, which GitHub shows as they are."""
+    """Make the site's menus from the captioned lists of links on a page."""
     made = ""
     for caption, links in re.findall(r"^\*\*(.+)\*\*\n\n((?:- .*\n)+)", text, re.MULTILINE):
         entries = [
-            f"{name} <{page}>" for name, page in re.findall(r"\[(.+?)\]\((.+?)\.md\)", links)
+            f"{name} <{page}>"
+            for name, page in re.findall(r"^- \[(.+?)\]\((.+?)\.md\)", links, re.M)
         ]
         lines = ["```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```"]
         made += "\n" + "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What a notebook shows is short, escaped and without secrets, and the example notebook runs."""
+"""What a notebook shows is short, escaped and masked, and the example notebook runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "examples" / "cancel_jobs.ipynb"
 
 
-def test_a_table_escapes_every_word() -> None:
+def test_a_table_escapes_each_cell() -> None:
     """Strings are shown as they are, other values as their repr, and none is markup."""
     html = html_table("<h1>", [("<b>", 1, None), ({"&": "<i>"},)])
     assert "<h1>" not in html
@@ -40,14 +40,14 @@ def test_a_table_escapes_every_word() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_the_server_says_is_never_markup(value: Any) -> None:
+def test_a_message_of_the_server_is_never_markup(value: Any) -> None:
     """Models, errors, bulk results and configurations show angle brackets as such."""
     html = value._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
 
 
-def test_no_display_shows_a_secret(local_tator: LocalTator) -> None:
+def test_no_display_shows_a_token(local_tator: LocalTator) -> None:
     """Neither the token nor a proxy's password is to be seen."""
     configuration = tator.Configuration(local_tator.host, {"Authorization": local_tator.token})
     configuration.proxy = "http://me:open-sesame@127.0.0.1:9"
@@ -87,16 +87,16 @@ def test_the_example_is_stored_without_outputs() -> None:
     assert all(cell.get("execution_count") is None for cell in notebook.cells)
 
 
-def test_the_example_runs_on_a_server_of_its_own(
+def test_the_example_runs_on_the_built_in_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the first cell to the last, with the bar and the table."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     shown = outputs_of_a_run(tmp_path)
     assert any("Cancelling:" in output for output in shown)
-    (table,) = (output for output in shown if "299 cancelled, 2 failed</caption>" in output)
+    (table,) = (output for output in shown if "298 cancelled, 2 failed</caption>" in output)
     assert table.count("<tr>") == 1
-    assert "slip-of-the-pen" in table
+    assert "mistyped" in table
     assert "Not all jobs were cancelled" in shown[-1]
 
 

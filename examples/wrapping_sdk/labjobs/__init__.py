@@ -1,4 +1,4 @@
-"""Stops the laboratory's jobs: what its scripts use instead of Tator's SDK itself."""
+"""Stops the laboratory's jobs: what its scripts use instead of Tator's SDK."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class StopFailed(Exception):
     """Something could not be stopped.
 
     Attributes:
-        still_running: Whether that is certain; if not, look before you go on.
+        still_running: Whether it certainly was not stopped; if not, check it on the server.
     """
 
-    def __init__(self, words: str, still_running: bool) -> None:
-        super().__init__(words, still_running)
+    def __init__(self, reason: str, still_running: bool) -> None:
+        super().__init__(reason, still_running)
         self.still_running = still_running
 
     def __str__(self) -> str:
@@ -29,15 +29,15 @@ class Lab:
     """The laboratory's jobs.
 
     Args:
-        host: The Tator server's URL. Default: `TATOR_HOST`.
-        token: The API token. Default: `TATOR_TOKEN`.
+        host: The Tator server's URL. Defaults to `TATOR_HOST`.
+        token: The API token. Defaults to `TATOR_TOKEN`.
     """
 
     def __init__(self, host: str | None = None, token: str | None = None) -> None:
         self._jobs = tator.get_api(host, token)
         self._client = self._jobs.api_client
         self._client.user_agent = f"labjobs/2.1 {self._client.user_agent}"
-        # Our queue tries again by itself, so one retry is enough, and nobody waits for minutes.
+        # Our queue retries by itself, so one retry is enough, and nobody waits for minutes.
         self._client.configuration.retries = 1
         self._client.configuration.deadline = 60
 
@@ -45,16 +45,16 @@ class Lab:
         """Stop one job.
 
         Raises:
-            StopFailed: It may be running still.
+            StopFailed: If it may still be running.
         """
         with _our_errors():
             self._jobs.delete_job(run_uid)
 
     def server_version(self) -> str:
-        """The version of the server, from an endpoint that the SDK has no method for.
+        """Return the server's version, from an endpoint that the SDK has no method for.
 
         Raises:
-            StopFailed: The server did not tell.
+            StopFailed: If the server did not return it.
         """
         with _our_errors():
             versions: dict[str, str] = self._client.call_api(

@@ -1,4 +1,4 @@
-"""labjobs on a Tator server that comes with the SDK."""
+"""labjobs on the Tator server that is installed with the SDK."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import pytest
 from labjobs import Lab, StopFailed
 
 from tator.testing import LocalTator
+
+# As the laboratory's server responds.
+pytestmark = pytest.mark.parametrize("local_tator", ["2025-06"], indirect=True)
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def test_a_job_is_stopped_in_our_name(lab: Lab, local_tator: LocalTator) -> None
     assert local_tator.requests[0].headers["user-agent"].startswith("labjobs/2.1 tator-python/")
 
 
-def test_one_failure_is_tried_again(lab: Lab, local_tator: LocalTator) -> None:
+def test_one_failure_is_retried(lab: Lab, local_tator: LocalTator) -> None:
     local_tator.fail(503)
     lab.stop(local_tator.launch().run_uids[0])
     assert [request.status for request in local_tator.requests] == [503, 200]
@@ -33,7 +36,7 @@ def test_two_failures_are_left_to_our_queue(lab: Lab, local_tator: LocalTator) -
     assert [request.status for request in local_tator.requests] == [503, 503]
 
 
-def test_a_lost_answer_leaves_it_open(lab: Lab, local_tator: LocalTator) -> None:
+def test_the_outcome_is_unknown_after_a_lost_response(lab: Lab, local_tator: LocalTator) -> None:
     run_uid = local_tator.launch().run_uids[0]
     local_tator.drop(times=2, after_applying=True)
     with pytest.raises(StopFailed) as lost:
@@ -42,20 +45,20 @@ def test_a_lost_answer_leaves_it_open(lab: Lab, local_tator: LocalTator) -> None
     assert local_tator.jobs == {run_uid: "cancelled"}
 
 
-def test_a_wrong_token_is_certain_to_stop_nothing(local_tator: LocalTator) -> None:
+def test_nothing_is_stopped_with_a_wrong_token(local_tator: LocalTator) -> None:
     run_uid = local_tator.launch().run_uids[0]
-    with pytest.raises(StopFailed, match="Invalid token") as refused:
+    with pytest.raises(StopFailed, match="Invalid token") as rejected:
         Lab(local_tator.host, "wrong").stop(run_uid)
-    assert refused.value.still_running
+    assert rejected.value.still_running
     assert local_tator.jobs == {run_uid: "running"}
 
 
-def test_the_version_comes_from_another_endpoint(lab: Lab, local_tator: LocalTator) -> None:
+def test_the_version_is_read_from_another_endpoint(lab: Lab, local_tator: LocalTator) -> None:
     local_tator.route("GET", "/rest/Version", {"version": "1.4.2"})
     assert lab.server_version() == "1.4.2"
 
 
-def test_a_strange_version_is_an_error_of_ours(lab: Lab, local_tator: LocalTator) -> None:
+def test_an_unexpected_version_is_our_error(lab: Lab, local_tator: LocalTator) -> None:
     local_tator.route("GET", "/rest/Version", ["1.4.2"])
     with pytest.raises(StopFailed):
         lab.server_version()
