@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ApiClient", "HttpInfo"]
 
 _USER_AGENT = f"tator-python/{__version__}"
-_MOST_READINGS = 100  # of the settings for one call: a subclass may assign them each time
+_MOST_READINGS = 1000  # of the settings for one call
 
 
 class ApiClient:
@@ -68,7 +69,7 @@ class ApiClient:
 
     def _start_afresh(self, configuration: Configuration) -> None:
         # A new tuple with each assignment: as long as it is the same, nothing was assigned.
-        self._assigned = (configuration,)
+        self._assigned = (configuration, 0)  # and the thread that assigned it
         self.last_response: RESTResponse | BaseHTTPResponse | None = None
         self.rest_client: RESTClientObject = RESTClientObject(configuration)
         self._workers: Workers | None = None
@@ -85,7 +86,7 @@ class ApiClient:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._start_afresh(*state["_assigned"])
+        self._start_afresh(state["_assigned"][0])
 
     def close(self) -> None:
         """Close the idle connections, and end the idle threads of `async_req`.
@@ -105,7 +106,7 @@ class ApiClient:
 
     @configuration.setter
     def configuration(self, value: Configuration) -> None:
-        self._assigned = (_checked(value),)
+        self._assigned = (_checked(value), threading.get_ident())
         self.rest_client.configuration = value
 
     @property
@@ -345,18 +346,17 @@ class ApiClient:
         """
         # Subclasses may override it with the three arguments that it had in 2020.
         more = (request_auth,) if request_auth else ()
-        readings = 0
-        while True:
-            assigned = self._assigned
-            schemes = auth_settings
-            if host is not None and self.configuration.is_token_from_environment:
-                schemes = None
+        for _ in range(_MOST_READINGS):
+            before = self._assigned
+            is_foreign = host is not None and self.configuration.is_token_from_environment
             auth: dict[str, str] = {}
-            self.update_params_for_auth(auth, None, schemes, *more)
-            settings = vars(self.configuration).copy()
-            readings += 1
-            if assigned is self._assigned or readings == _MOST_READINGS:
+            self.update_params_for_auth(auth, None, None if is_foreign else auth_settings, *more)
+            after = self._assigned
+            # A subclass may assign one each time that it is asked for a token.
+            if after is before or after[1] == threading.get_ident():
+                settings = vars(after[0]).copy()
                 return operation.host_of(settings["host"], host), auth, settings
+        checks.reject("configuration", "is assigned too often by other threads")
 
     def _send_later(self, call: Call) -> Any:
         from tator.async_result import AsyncResult, Workers  # half of all programs need none

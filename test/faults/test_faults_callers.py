@@ -420,6 +420,15 @@ class AssigningAfterTheToken(Assigning):
         self.assign()
 
 
+class AlwaysAssigning(Assigning):
+    """Another thread assigns a configuration in each reading, without end."""
+
+    def update_params_for_auth(self, *args: Any, **options: Any) -> None:
+        super().update_params_for_auth(*args, **options)
+        self.other = self.configuration
+        self.assign()
+
+
 class AssigningBeforeTheRequest(Assigning):
     """When the request is made up."""
 
@@ -436,6 +445,15 @@ def test_row_52_host_and_token_are_of_one_configuration() -> None:
         assert tator.JobApi(client).delete_job(UID).message == "Done."
     assert old.requests == []
     assert b"\r\nAuthorization: new-0123456789\r\n" in new.requests[0] + b"\r\n"
+
+
+def test_row_52_a_token_is_not_sent_if_its_configuration_never_rests() -> None:
+    """The call ends, and no token goes to a server that may not be its own."""
+    with Peer(answering(http())) as peer:
+        client = AlwaysAssigning(make_api(peer.host).api_client.configuration)
+        with pytest.raises(tator.ApiValueError, match="configuration is assigned too often"):
+            tator.JobApi(client).delete_job(UID)
+    assert peer.requests == []
 
 
 def test_row_52_a_request_is_sent_by_the_settings_that_it_was_made_from(tls: Tls) -> None:
