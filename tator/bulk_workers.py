@@ -79,7 +79,7 @@ class Workers:
         self.stop()
 
     def note(self, run_uid: str, outcome: Outcome | None) -> None:
-        """Note what became of an ID, and tell the thread of the run."""
+        """Note what became of an ID unless it is known, and tell the thread of the run."""
         if isinstance(outcome, UnauthorizedException):
             self.stop()
         self.known.setdefault(run_uid, outcome)
@@ -110,9 +110,6 @@ class Workers:
 
     def find_lost(self) -> None:
         """Make up for what an exception that was thrown into another thread has cut short."""
-        for run_uid in self.in_hand:
-            if run_uid in self.known:
-                self.ended.put(run_uid)
 
 
 class ThreadWorkers(Workers):
@@ -146,8 +143,7 @@ class ThreadWorkers(Workers):
             self._todo.put(None)
 
     def find_lost(self) -> None:
-        """Find also the calls of threads that have died, and what they took out of the queue."""
-        super().find_lost()
+        """Find the calls of threads that have died, and what they took out of the queue."""
         dead = [thread for thread in self._threads if not thread.is_alive()]
         self._threads = [thread for thread in self._threads if thread not in dead]
         for run_uid, given in self.in_hand.items() if dead else ():
@@ -284,8 +280,7 @@ class ExecutorWorkers(Workers):
         self.flush()
 
     def find_lost(self) -> None:
-        """Find also the futures whose callback was cut short."""
-        super().find_lost()
+        """Find the futures whose callback was cut short."""
         for future in (future for future in list(self._futures) if future.done()):
             self._take(future)
 

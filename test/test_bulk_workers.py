@@ -217,6 +217,37 @@ def test_row_56_a_thread_struck_at_any_line_hangs_no_run(
     assert len(set(paths)) == len(paths)
 
 
+def test_an_outcome_that_a_thread_noted_before_it_died_is_kept(
+    server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is struck when it has noted the outcome, and not yet told the run."""
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    strikes = []
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code.co_filename != bulk_workers.__file__:
+            return None
+        values = frame.f_locals
+        if not strikes and frame.f_code.co_name == "note" and values["run_uid"] in known(values):
+            strikes.append(values["run_uid"])
+            raise Strike
+        return trace
+
+    def known(values: dict[str, Any]) -> dict[str, Any]:
+        outcomes: dict[str, Any] = values["self"].known
+        return outcomes
+
+    run_uids = server.launch(2).run_uids
+    outer = threading.gettrace()
+    threading.settrace(trace)
+    try:
+        result = bulk.delete_jobs(api, run_uids, max_workers=1)
+    finally:
+        threading.settrace(outer)  # type: ignore[arg-type]  # as above
+    assert strikes == [run_uids[0]]
+    assert result.deleted == list(run_uids)
+
+
 @pytest.mark.parametrize("is_read", [False, True])
 def test_an_id_that_is_in_the_queue_twice_is_sent_once(
     server: LocalTator, api: tator.JobApi, is_read: bool
@@ -417,9 +448,11 @@ def test_a_process_pool_has_no_more_in_flight_than_asked_for(
     """The threads of both processes together are `max_workers`, or one less."""
     run_uids = server.launch(60).run_uids
     result = in_background(bulk.delete_jobs, api, run_uids, max_workers=workers, executor=spawned)
-    gate.wait_for(held)
-    gate.check_no_more()
-    gate.open()
+    try:
+        gate.wait_for(held)
+        gate.check_no_more()
+    finally:
+        gate.open()  # before the pool ends, which waits for its processes
     assert result.result(60).deleted == list(run_uids)
     assert gate.most_held == held
 
@@ -722,18 +755,29 @@ def test_a_chunk_that_was_not_submitted_when_the_run_stopped_is_not_attempted(
     assert len(executor.futures) == 1
 
 
-@pytest.mark.parametrize("times", [0, 2])
-def test_row_56_a_callback_that_is_lost_or_comes_twice_hangs_no_run(
-    server: LocalTator, api: tator.JobApi, times: int
+@pytest.mark.parametrize("way", ["never", "twice", "late"])
+def test_row_56_a_callback_that_goes_astray_hangs_no_run(
+    server: LocalTator, api: tator.JobApi, way: str
 ) -> None:
     """The run looks for futures that are done, if nothing has ended for half a second."""
 
     class Struck(Future[Any]):
         """An exception was thrown into the thread that was about to call back."""
 
+        late: Callable[[Future[Any]], object] | None = None
+
         def add_done_callback(self, function: Callable[[Future[Any]], object]) -> None:
-            for _ in range(times):
+            if way == "late":
+                self.late = function
+            for _ in range(2 if way == "twice" else 0):
                 super().add_done_callback(function)
+
+        def cancelled(self) -> bool:
+            """Call back at last, while the run has begun to look at the future."""
+            late, self.late = self.late, None
+            if late is not None:
+                late(self)
+            return super().cancelled()
 
     class Inline(Executor):
         def submit(
