@@ -556,23 +556,6 @@ def test_a_warning_made_an_error_is_raised_once() -> None:
             api.delete_job(UID)
 
 
-def test_an_ipv6_host_works() -> None:
-    """Brackets in the URL, none for the socket."""
-    try:
-        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    with listener:
-        api = make_api(f"http://[::1]:{listener.getsockname()[1]}")
-        handle = api.delete_job(UID, async_req=True)
-        connection, _ = listener.accept()
-        with connection:
-            head = connection.recv(1 << 16)
-            connection.sendall(response())
-            assert handle.get(20).message == "Done."
-    assert b"\r\nHost: [::1]:" in head
-
-
 def test_a_recorders_connection_class_is_used() -> None:
     """A tool that puts its own class on urllib3's pools sees the requests."""
 

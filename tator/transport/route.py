@@ -24,7 +24,6 @@ from tator.transport.tls import TlsSettings, make_context
 
 # urllib3's own retries know neither the deadline nor which requests may have been applied.
 _ONE_ATTEMPT = Retry(False, redirect=False)
-_PIECE = 1 << 16  # bytes
 _LONGEST_MAKING = 1.0  # seconds; certificates and imports take a tenth of it
 _locks: list[Any] = []  # the lock of _lock(), once there is one
 _held_by_forks: list[bool] = []
