@@ -12,7 +12,7 @@ from tator.checks import Timeout, rejecting
 from tator.configuration import Configuration
 from tator.exceptions import ApiException, ApiResponseError
 from tator.headers import Headers
-from tator.hints import Credentials, hint_for
+from tator.hints import hint_for
 from tator.masking import mask
 from tator.operation import Call, HttpInfo
 from tator.rest import RequestHeaders, RESTClientObject, RESTResponse
@@ -334,8 +334,9 @@ class ApiClient:
 
     def warn_once(self) -> None:
         """Warn, once for a client, if others can read or change what is sent."""
-        has_token = bool(self.configuration.auth_settings())
-        self.rest_client.warn_once(f"{self.configuration.host}/", has_token)
+        schemes = self.configuration.auth_settings().values()
+        headers = [scheme["key"] for scheme in schemes]
+        self.rest_client.warn_once(f"{self.configuration.host}/", headers)
 
     def _read_settings(
         self, host: str | None, auth_settings: Any, request_auth: Mapping[str, str] | None
@@ -362,7 +363,7 @@ class ApiClient:
         from tator.async_result import AsyncResult, Workers  # half of all programs need none
 
         # On this thread, so that the warning points at the caller's line.
-        self.rest_client.warn_once(call.url, call.authorization is not None)
+        self.rest_client.warn_once(call.url, call.headers)
         workers = self._workers
         if workers is None:
             most = self.configuration.connection_pool_maxsize
@@ -386,10 +387,7 @@ class ApiClient:
             self.last_response = response
             result = call.result(response, self.deserialize, self.rest_client.redactor)
         except ApiException as error:
-            configuration = self.configuration
-            has_token = bool(configuration.api_key) or configuration.is_token_from_environment
-            credentials = Credentials(call.needs_token, call.authorization, has_token)
-            error.hint = hint_for(error, credentials)
+            error.hint = hint_for(error, call.credentials(self.configuration))
             raise
         return result
 

@@ -27,7 +27,8 @@ _LONGEST_ID = 256  # characters
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
 # A proxy may decode an encoded slash: `..%2FJobs%2F1` would be another endpoint.
-_UNSAFE = re.compile(r"[/\\%\x00-\x1f\x7f-\x9f]")
+_UNSAFE = r"[/\\%\x00-\x1f\x7f-\x9f]"
+_UNRESERVED = re.compile(r"[0-9A-Za-z_~-]{1,256}")  # most IDs: nothing to check, nothing to encode
 
 
 def reject(
@@ -167,6 +168,20 @@ def header_value(name: str, value: object) -> str:
     return checked
 
 
+def header(label: str, name: object, value: object) -> None:
+    """Accept a header, named in errors as `label[name]`."""
+    # Most can be sent, and a label for each would cost more than the check.
+    if not (
+        isinstance(name, str)
+        and isinstance(value, str)
+        and _HEADER_NAME.fullmatch(name)
+        and _HEADER_VALUE.fullmatch(value)
+        and not value.isspace()
+    ):
+        header_name(f"{label}[{name!r}]", name)
+        header_value(f"{label}[{name!r}]", value)
+
+
 def mapping(name: str, value: object) -> Mapping[Any, Any]:
     """Accept a mapping; `None` is an empty one."""
     if type(value) is dict:  # most are, and the check below costs ten times as much
@@ -208,11 +223,13 @@ def path_segment(name: str, value: object) -> str:
     """Accept what fits between two slashes of a path, and return it percent-encoded."""
     if isinstance(value, bool) or not (isinstance(value, (str, int, float)) or is_uuid(value)):
         reject_type(name, "a string, a number or a UUID", value)
+    if isinstance(value, str) and _UNRESERVED.fullmatch(value):
+        return value
     # Not str(): it shows the name of an enumeration's number, and rejects long ones its own way.
     segment = value if isinstance(value, str) else rejecting(name, format, value)
     if not segment.strip():
         reject(name, "must not be empty")
-    if segment in (".", "..") or _UNSAFE.search(segment):
+    if segment in (".", "..") or re.search(_UNSAFE, segment):
         reject(name, "must not be . or .. nor contain / \\ % or a control character")
     if len(segment) > _LONGEST_ID:
         reject(name, f"must have at most {_LONGEST_ID} characters")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,6 +15,7 @@ from tator.headers import Keys, Prefixes
 from tator.masking import Secret, mask
 
 G = TypeVar("G")  # what reading a setting gives
+T = TypeVar("T")
 S = TypeVar("S")  # what it may be set to
 
 _Path: TypeAlias = "str | os.PathLike[str] | None"
@@ -204,7 +204,7 @@ class Configuration:
         client_side_validation: bool = client_side_validation.unset,
     ) -> None:
         if host is None and _default is not None:
-            self.__dict__.update(copy.deepcopy(_default).__dict__)
+            self.__dict__.update(_copied(_default).__dict__)
         else:
             self.host = host
         self.api_key = self.__dict__.get("api_key") if api_key is None else api_key
@@ -254,14 +254,14 @@ class Configuration:
         return [(name, self.__dict__[name]) for name in _NAMES if name in self.__dict__]
 
     def __copy__(self) -> Configuration:
-        return copy.deepcopy(self)
+        return _copied(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Configuration:
         # The hook belongs to its owner, and may hold what can't be copied (a lock, a session).
         hook = self.refresh_api_key_hook
         memo[id(hook)] = hook
         new = type(self).__new__(type(self))
-        new.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        new.__dict__.update(_copied(self.__dict__, memo))
         return new
 
     def get_api_key_with_prefix(self, identifier: str) -> str | None:
@@ -325,16 +325,22 @@ class Configuration:
         global _default
         if not isinstance(configuration, (Configuration, NoneType)):
             checks.reject_type("configuration", "a Configuration or None", configuration)
-        _default = copy.deepcopy(configuration)
+        _default = _copied(configuration)
 
     @staticmethod
     def get_default_copy() -> Configuration:
         """Return a copy of the default, or a new configuration without one."""
-        return Configuration() if _default is None else copy.deepcopy(_default)
+        return Configuration() if _default is None else _copied(_default)
 
 
 _default: Configuration | None = None
 _NAMES = tuple(name for name, value in vars(Configuration).items() if isinstance(value, Setting))
+
+
+def _copied(value: T, memo: dict[int, Any] | None = None) -> T:
+    from copy import deepcopy  # half of all programs copy no configuration
+
+    return deepcopy(value, memo)
 
 
 def _suggestion(name: str) -> str:

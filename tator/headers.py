@@ -29,15 +29,12 @@ class HeaderValues(dict[str, str]):
         return cls(value)
 
     def __setitem__(self, name: str, value: str) -> None:
-        label = f"{self.label}[{name!r}]"
-        checks.header_name(label, name)
-        checks.header_value(label, value)
-        super().__setitem__(name, self.kept(name, value))
+        checks.header(self.label, name, value)
+        super().__setitem__(*self.kept(name, value))
 
-    def kept(self, name: str, value: str) -> str:
-        """Return what is kept of a value."""
-        masked: str = mask(value)
-        return masked
+    def kept(self, name: str, value: str) -> tuple[str, str]:
+        """Return what is kept of a name and a value."""
+        return name, mask(value)
 
     def update(self, values: Any = (), /, **named: str) -> None:
         """Set several values."""
@@ -66,9 +63,9 @@ class Prefixes(HeaderValues):
 
     label = "api_key_prefix"
 
-    def kept(self, name: str, value: str) -> str:
+    def kept(self, name: str, value: str) -> tuple[str, str]:
         """Return the prefix as it is: it is not sensitive."""
-        return str(value)
+        return name, str(value)
 
 
 class Headers(HeaderValues):
@@ -76,10 +73,9 @@ class Headers(HeaderValues):
 
     label = "header"
 
-    def __setitem__(self, name: str, value: str) -> None:
-        # The client reads these two by name, and the case of header names has no meaning.
-        super().__setitem__(_OWN_NAMES.get(str(name).lower(), name), value)
-
-    def kept(self, name: str, value: str) -> str:
+    def kept(self, name: str, value: str) -> tuple[str, str]:
         """Return the value, masked unless it is harmless."""
-        return str(value) if name.lower() in _HARMLESS else super().kept(name, value)
+        lowered = name.lower()
+        # The client reads its own two by name, and the case of header names has no meaning.
+        name = _OWN_NAMES.get(lowered, name)
+        return name, str(value) if lowered in _HARMLESS else mask(value)

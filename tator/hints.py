@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from math import ceil
-from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from tator import checks
@@ -17,12 +16,13 @@ from tator.exceptions import (
     TooManyRequestsException,
     UnauthorizedException,
 )
+from tator.record import Record
 
 _PREFIX_LINE = "configuration.api_key_prefix['Authorization'] = 'Token'"
 _JOBS_PATH = r"/rest/(Job|JobGroup|Jobs|Transcode)/"
 
 
-class Credentials(NamedTuple):
+class Credentials(Record):
     """What a hint has to know about the token of a request.
 
     Attributes:

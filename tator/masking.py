@@ -44,8 +44,10 @@ class ProxyUrl(Secret):
 
 def mask(value: Any) -> Any:
     """Return the same value, its strings masked in every display."""
+    if value is None or isinstance(value, Secret):
+        return value
     if isinstance(value, str):
-        return value if isinstance(value, Secret) else Secret(value)
+        return Secret(value)
     if isinstance(value, bytes):
         return Secret(value.decode("latin-1"))
     if isinstance(value, Mapping):

@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
 
 from tator.exceptions import (
     ApiException,
@@ -28,6 +27,7 @@ from tator.exceptions import (
     is_refusal,
     message_of,
 )
+from tator.record import Record
 from tator.serialization import from_json
 
 _CLASS_OF_STATUS: dict[int, type[ApiException]] = {
@@ -54,24 +54,24 @@ _THROTTLED = r"Request was throttled\.(?: Expected available in ([0-9]{1,9}) sec
 _RETRYABLE = frozenset({429, 502, 503})
 
 
-class Meaning(NamedTuple):
+class Meaning(Record):
     """What a response means.
 
     Attributes:
         kind: The class of its error.
         message: The server's message, if any.
+        retry_after: The seconds that the server asks to wait.
         nothing_done: Whether it proves that the server did nothing.
         is_throttled: Whether the server asks for fewer requests.
         is_retryable: Whether another attempt may succeed.
-        retry_after: The seconds that the server asks to wait.
     """
 
     kind: type[ApiException]
     message: str | None
-    nothing_done: bool
-    is_throttled: bool
-    is_retryable: bool
     retry_after: float | None
+    nothing_done: bool
+    is_throttled: bool = False
+    is_retryable: bool = False
 
 
 def meaning_of(status: int, headers: Mapping[str, str], body: bytes | str) -> Meaning:
@@ -80,15 +80,28 @@ def meaning_of(status: int, headers: Mapping[str, str], body: bytes | str) -> Me
     message = message_of(value)
     retry_after = read_retry_after(headers.get("Retry-After"))
     if status in (400, 401, 403) and _match_whole(_UNAUTHORIZED, value):
-        return Meaning(UnauthorizedException, message, True, False, False, retry_after)
+        return Meaning(
+            kind=UnauthorizedException, message=message, retry_after=retry_after, nothing_done=True
+        )
     throttled = _match_whole(_THROTTLED, value) if status in (400, 429) else None
     if throttled or status == 429:
         if retry_after is None and throttled:
             retry_after = read_retry_after(throttled[1])
-        return Meaning(TooManyRequestsException, message, True, True, True, retry_after)
-    kind = class_of_status(status)
-    is_retryable = status in _RETRYABLE
-    return Meaning(kind, message, is_refusal(status), False, is_retryable, retry_after)
+        return Meaning(
+            kind=TooManyRequestsException,
+            message=message,
+            retry_after=retry_after,
+            nothing_done=True,
+            is_throttled=True,
+            is_retryable=True,
+        )
+    return Meaning(
+        kind=class_of_status(status),
+        message=message,
+        retry_after=retry_after,
+        nothing_done=is_refusal(status),
+        is_retryable=status in _RETRYABLE,
+    )
 
 
 def class_of_status(status: int) -> type[ApiException]:

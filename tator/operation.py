@@ -13,8 +13,10 @@ from tator.checks import Timeout, rejecting
 from tator.configuration import Configuration
 from tator.exceptions import ApiResponseError, ApiTypeError, ApiValueError
 from tator.headers import Headers
+from tator.hints import Credentials
 from tator.masking import Redactor, mask
 from tator.models.model import Model
+from tator.record import Record
 from tator.rest import RequestHeaders
 from tator.serialization import empty, reader
 from tator.transport.received import kept_body, kept_headers
@@ -36,9 +38,10 @@ else:
     HttpInfo.__doc__ = "A result with the status and the headers that it came with."
 
 JSON = "application/json"
+_PATH = r"/[!\"$->@-\[\]-z|~]*"  # percent-encoded: nothing of ? # { } \ in it
 
 
-class Call(NamedTuple):
+class Call(Record):
     """One call, ready to be sent: nothing in it is rejected any more."""
 
     method: str
@@ -52,11 +55,11 @@ class Call(NamedTuple):
     with_info: bool
     needs_token: bool
 
-    @property
-    def authorization(self) -> str | None:
-        """The Authorization header, if one is sent."""
+    def credentials(self, configuration: Configuration) -> Credentials:
+        """Return what a hint has to know about the token of this call."""
         named = (value for name, value in self.headers.items() if name.lower() == "authorization")
-        return next(named, None)
+        has_token = bool(configuration.api_key) or configuration.is_token_from_environment
+        return Credentials(are_needed=self.needs_token, sent=next(named, None), are_set=has_token)
 
     def result(
         self,
@@ -129,7 +132,7 @@ def path_of(template: object, path_params: object, formats: Mapping[str, str]) -
         if isinstance(value, (list, tuple)):
             value = rejecting(name, query.joined, name, value, formats.get(name, "csv"))
         path = path.replace(f"{{{name}}}", checks.path_segment(name, value))
-    if not re.fullmatch(r"/[!-~]*", path) or any(char in path for char in "?#{}\\"):
+    if not re.fullmatch(_PATH, path):
         raise ApiValueError(
             reason="resource_path must begin with / and be percent-encoded, without a query",
             hint="Give each {name} in it a value in path_params, and a query in query_params.",

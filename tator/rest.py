@@ -7,10 +7,10 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
@@ -24,14 +24,15 @@ from tator.headers import Headers
 from tator.logs import logger
 from tator.masking import Redactor
 from tator.meaning import meaning_of
+from tator.record import Record
 from tator.retry import RetryPolicy
 from tator.serialization import to_json
 from tator.transport.callers import is_callers, root_of, without_transport
 from tator.transport.failures import Failure, before_sending, failure_of
 from tator.transport.limits import Limits
 from tator.transport.received import Received
-from tator.transport.route import Route, is_loopback, make_route, read_body, read_settings
-from tator.transport.tls import TlsSettings, make_context
+from tator.transport.route import Route, is_loopback, key_of, make_route, read_body
+from tator.transport.tls import make_context
 
 __all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
 
@@ -206,11 +207,16 @@ class RESTClientObject:
             values=settings,
             timeout=checks.timeout("_request_timeout", _request_timeout),
         )
-        self.warn_once(url, any(name.lower() == "authorization" for name in headers))
+        self.warn_once(url, headers)
         result = self._result(call)
-        if isinstance(result, ApiException):
+        if not isinstance(result, ApiException):
+            return result
+        try:
             raise result
-        return result
+        finally:
+            del (
+                result
+            )  # its traceback holds this frame: a client would live until the collector runs
 
     GET = _verb("GET")
     HEAD = _verb("HEAD")
@@ -230,7 +236,7 @@ class RESTClientObject:
         """Return what takes the sensitive values of a request out of its response."""
         return Redactor(headers, self._route.proxy if self._route else None)
 
-    def warn_once(self, url: str, has_token: bool) -> None:
+    def warn_once(self, url: str, headers: Iterable[str]) -> None:
         """Warn, once for a client, if others can read or change what is sent.
 
         Raises:
@@ -245,7 +251,7 @@ class RESTClientObject:
             problem = "verify_ssl is off: anyone on the way can read and change what is sent."
         elif parts.scheme == "https" or is_loopback(parts.hostname or ""):
             self._safe_origin = f"{parts.scheme}://{parts.netloc}/"
-        elif has_token:
+        elif any(name.lower() == "authorization" for name in headers):
             problem = "The token goes over plain http, where others can read it: use https."
         if problem is not None:
             self._has_warned = True
@@ -287,6 +293,8 @@ class RESTClientObject:
                 redactor = Redactor(call.headers, received.proxy)
                 return received.to_error(redactor, call.method, call.url, attempts, maybe_applied)
             retries += not outcome.is_free
+            # A signal handler's traceback may show this frame, and the response a token.
+            del received
             time.sleep(delay)
 
     def _attempt(self, call: _Call, ends: float) -> Received | Failure:
@@ -302,11 +310,12 @@ class RESTClientObject:
             if not 200 <= raw.status < 300:
                 most = _MEBIBYTE
                 data = read_body(raw, most)
-                return Received(raw, data, meaning_of(raw.status, raw.headers, data), proxy)
+                meaning = meaning_of(raw.status, raw.headers, data)
+                return Received(raw=raw, data=data, meaning=meaning, proxy=proxy)
             if call.preload:
-                return Received(raw, read_body(raw, most), None, proxy)
+                return Received(raw=raw, data=read_body(raw, most), proxy=proxy)
             limits.allowance, limits.connection = inf, None
-            return Received(raw, b"", None, proxy)
+            return Received(raw=raw, data=b"", proxy=proxy)
         except BaseException as error:
             limits.discard()
             passing = root_of(error)
@@ -321,25 +330,26 @@ class RESTClientObject:
             del passing
 
     def _get_route(self, call: _Call) -> Route:
-        settings = read_settings(call.url, call.values)
+        values = call.values
         if self._maxsize is not None:
-            settings = settings._replace(connection_pool_maxsize=self._maxsize)
+            values = {**values, "connection_pool_maxsize": self._maxsize}
+        key = key_of(call.url, values)
         route = self._route
-        if route is None or route.settings != settings:
-            new = make_route(settings, route)
+        if route is None or route.key != key:
+            new = make_route(key, route)
             # Another thread may have made it meanwhile.
             current = self._route
-            if current is not None and current.settings == settings:
+            if current is not None and current.key == key:
                 return current
             self._route = new
             # A parent's connections are its own.
-            if current is not None and current.settings.process == settings.process:
+            if current is not None and current.process == new.process:
                 current.retire()
             return new
         return route
 
 
-class _Call(NamedTuple):
+class _Call(Record):
     """One request, ready to be sent."""
 
     method: str
@@ -364,8 +374,7 @@ def _with_query(url: object, params: query.Params | None) -> str:
 
 def _check_files(configuration: Configuration) -> None:
     """Reject TLS files that can't be used when the client is made."""
-    values = vars(configuration)
-    make_context(TlsSettings(*(values[name] for name in TlsSettings._fields)))
+    make_context(vars(configuration))
 
 
 _NO_POOL_MANAGER = (

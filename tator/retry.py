@@ -6,7 +6,8 @@ import random
 import time
 from collections import deque
 from contextlib import suppress
-from typing import NamedTuple
+
+from tator.record import Record
 
 _LONGEST_RETRY_AFTER = 30.0  # seconds
 _LONGEST_BACKOFF = 8.0  # seconds
@@ -14,7 +15,7 @@ _BUDGET, _COST = 100, 10
 _NOT_IDEMPOTENT = frozenset({"PATCH", "POST"})
 
 
-class Outcome(NamedTuple):
+class Outcome(Record):
     """What the policy has to know about an attempt that failed.
 
     Attributes:

@@ -20,7 +20,17 @@ PACKAGE = ROOT / "tator"
 
 # A module imports only those listed before it; a package counts as one.
 ORDER = [
-    *("_version", "exceptions", "masking", "threads", "checks", "notebook", "models", "headers"),
+    *(
+        "_version",
+        "record",
+        "exceptions",
+        "masking",
+        "threads",
+        "checks",
+        "notebook",
+        "models",
+        "headers",
+    ),
     *("logs", "configuration", "serialization", "query", "retry", "meaning", "transport", "hints"),
     *("rest", "operation", "async_result", "api_client", "api"),
     *("bulk_result", "bulk_workers", "bulk"),

@@ -151,7 +151,9 @@ def test_a_missing_prefix_is_named_first(status: int, data: bytes) -> None:
 def test_a_prefix_that_is_there_twice_is_named_first(sent: str) -> None:
     """Nothing is stripped; the hint says where it may stand."""
     for status, data in ANY_ERROR:
-        told = str(hint(status, data, credentials=Credentials(True, sent, True)))
+        told = str(
+            hint(status, data, credentials=Credentials(are_needed=True, sent=sent, are_set=True))
+        )
         assert told.startswith("The token was sent with its prefix there twice")
         assert "abc" not in told
 
@@ -224,7 +226,13 @@ def test_a_rejected_token_says_what_is_wrong_with_it(status: int, data: bytes, t
 )
 def test_an_expired_token_is_to_be_refreshed(data: bytes) -> None:
     """Another prefix would not help."""
-    told = str(hint(401, data, credentials=Credentials(True, "Bearer eyJ0.eyJ1.x", True)))
+    told = str(
+        hint(
+            401,
+            data,
+            credentials=Credentials(are_needed=True, sent="Bearer eyJ0.eyJ1.x", are_set=True),
+        )
+    )
     assert told == "The token has expired or is not valid: refresh it, and set it again."
 
 

@@ -352,12 +352,20 @@ def test_models_of_generators_get_settings_without_a_token(
     assert operation.model_settings(True).client_side_validation
 
 
-def test_the_authorization_of_a_call_is_found_in_any_case() -> None:
-    """Whatever way it was set."""
-    settings = vars(tator.Configuration(HOST))
-    assert call().authorization == f"Token {TOKEN}"
-    assert call(headers=RequestHeaders({"authorization": "x"}, settings)).authorization == "x"
-    assert call(headers=RequestHeaders({}, settings)).authorization is None
+def test_a_call_tells_hints_of_its_token_whatever_the_case_of_the_header() -> None:
+    """And whether the configuration has one, which may not have been sent."""
+    configuration = tator.Configuration(HOST)
+    settings = vars(configuration)
+
+    def sent(made: Call) -> str | None:
+        return made.credentials(configuration).sent
+
+    assert sent(call()) == f"Token {TOKEN}"
+    assert sent(call(headers=RequestHeaders({"authorization": "x"}, settings))) == "x"
+    assert sent(call(headers=RequestHeaders({}, settings))) is None
+    told = call().credentials(configuration)
+    assert (told.are_needed, told.are_set) == (call().needs_token, False)
+    assert call().credentials(tator.Configuration(HOST, {"Authorization": TOKEN})).are_set
 
 
 def test_dates_in_a_query_are_in_iso_8601() -> None:

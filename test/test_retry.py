@@ -25,7 +25,7 @@ THREADS = 8
 
 
 def throttled(retry_after: float | None) -> Outcome:
-    return Outcome(True, True, is_throttled=True, retry_after=retry_after)
+    return Outcome(is_retryable=True, sent=True, is_throttled=True, retry_after=retry_after)
 
 
 def delay(
@@ -136,11 +136,12 @@ def test_a_named_wait_replaces_the_backoff() -> None:
     assert delay(policy, busy, retries=2) is None
 
 
-@pytest.mark.parametrize("outcome", [throttled(30), Outcome(True, True, False, 30)])
-def test_a_wait_of_thirty_seconds_is_the_longest(outcome: Outcome) -> None:
+@pytest.mark.parametrize("is_throttled", [True, False])
+def test_a_wait_of_thirty_seconds_is_the_longest(is_throttled: bool) -> None:
     """A longer one fails now, and the caller decides."""
-    assert delay(RetryPolicy(), outcome) == 30
-    assert delay(RetryPolicy(), outcome._replace(retry_after=30.001)) is None
+    for seconds, expected in ((30, 30), (30.001, None)):
+        asks = Outcome(is_retryable=True, sent=True, is_throttled=is_throttled, retry_after=seconds)
+        assert delay(RetryPolicy(), asks) == expected
 
 
 def test_no_attempt_is_planned_after_the_deadline() -> None:
@@ -148,7 +149,7 @@ def test_no_attempt_is_planned_after_the_deadline() -> None:
     policy = RetryPolicy()
     assert delay(policy, throttled(5), seconds=4) is None
     assert delay(policy, throttled(5), seconds=9) == 5
-    assert delay(policy, Outcome(True, True, False, 5), seconds=4) is None
+    assert delay(policy, Outcome(is_retryable=True, sent=True, retry_after=5), seconds=4) is None
     assert delay(policy, seconds=-1) is None
     assert policy.budget == 100
 

@@ -215,9 +215,12 @@ class Connection(HTTPConnection):
             raise self._thrown
         wire = cast(Response, super(HTTPConnection, self).getresponse())
         method, url = self._request
+        headers = urllib3.HTTPHeaderDict()
+        for name, value in wire.headers:
+            headers.add(name, value)
         response = RawResponse(
             body=cast(Any, wire),
-            headers=urllib3.HTTPHeaderDict(wire.headers),
+            headers=headers,
             status=wire.status,
             version=wire.version,
             reason=wire.reason,

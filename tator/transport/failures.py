@@ -6,7 +6,6 @@ import http.client
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from urllib3.exceptions import IncompleteRead, NewConnectionError
 from urllib3.exceptions import SSLError as PoolSSLError
@@ -22,6 +21,7 @@ from tator.exceptions import (
     ApiTlsError,
 )
 from tator.masking import Redactor
+from tator.record import Record
 from tator.retry import Outcome
 from tator.transport.callers import is_callers, root_of
 from tator.transport.connection import TunnelError
@@ -32,7 +32,7 @@ _LOST = (OSError, IncompleteRead, http.client.IncompleteRead)
 _TLS = (ssl.SSLError, CertificateError, PoolSSLError)
 
 
-class Failure(NamedTuple):
+class Failure(Record):
     """Why an attempt failed without a response.
 
     Attributes:
@@ -66,7 +66,7 @@ class Failure(NamedTuple):
     @property
     def outcome(self) -> Outcome:
         """What the retry policy has to know."""
-        return Outcome(self.is_retryable, self.maybe_applied)
+        return Outcome(is_retryable=self.is_retryable, sent=self.maybe_applied)
 
     def to_error(
         self, redactor: Redactor, method: str, url: str, attempts: int, maybe_applied: bool
@@ -102,7 +102,15 @@ def failure_of(error: BaseException, sent: bool, proxy: str | None, most: int) -
     kind, reason, hint, is_retryable = _reading_of(error, root, sent, proxy is not None)
     if isinstance(root, TooLarge):
         reason = f"Response exceeds {most} bytes"
-    return Failure(kind, reason, hint, sent, is_retryable, root, proxy)
+    return Failure(
+        kind=kind,
+        reason=reason,
+        hint=hint,
+        maybe_applied=sent,
+        is_retryable=is_retryable,
+        cause=root,
+        proxy=proxy,
+    )
 
 
 @contextmanager

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, cast
+from typing import cast
 
 import urllib3
 
 from tator.exceptions import ApiException
 from tator.masking import Redactor
 from tator.meaning import Meaning
+from tator.record import Record
 from tator.retry import Outcome
 
 _KEPT_JSON, _KEPT_OTHER = 64 << 10, 16 << 10  # characters of a body that an error keeps
 _MARGIN = 1 << 10  # characters, more than a sensitive value has
 
 
-class Received(NamedTuple):
+class Received(Record):
     """The response to an attempt.
 
     Attributes:
         raw: The response.
         data: Its body.
-        meaning: What it means; `None` for a success.
         proxy: The proxy that it came through.
+        meaning: What it means; `None` for a success.
     """
 
     raw: urllib3.BaseHTTPResponse
     data: bytes
-    meaning: Meaning | None
     proxy: str | None
+    meaning: Meaning | None = None
 
     @property
     def is_success(self) -> bool:
@@ -50,7 +51,12 @@ class Received(NamedTuple):
     def outcome(self) -> Outcome:
         """What the retry policy has to know."""
         meaning = cast(Meaning, self.meaning)
-        return Outcome(meaning.is_retryable, True, meaning.is_throttled, meaning.retry_after)
+        return Outcome(
+            is_retryable=meaning.is_retryable,
+            sent=True,
+            is_throttled=meaning.is_throttled,
+            retry_after=meaning.retry_after,
+        )
 
     def to_error(
         self, redactor: Redactor, method: str, url: str, attempts: int, maybe_applied: bool

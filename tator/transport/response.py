@@ -9,14 +9,13 @@ from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisc
 from tator.transport.limits import TooLarge
 
 _PIECE = 1 << 16  # bytes asked for at once
-_LONGEST_LINE = 1 << 16  # bytes
+_LONGEST_LINE = 1 << 16  # bytes, a CR at its end included
 _MOST_HEADERS = 100
-_LINE_END = re.compile(rb"\r?\n")
-_CRLF = re.compile(rb"\r\n")
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\0\r\n\v\f]*)")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)")
-_NUMBER = re.compile("[0-9]{1,20}")
+# Compiled when the first chunk arrives, which few servers send.
+_CHUNK = rb"([0-9A-Fa-f]{1,16})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)"
+_LONGEST_NUMBER = 20  # digits
 
 
 class Stream:
@@ -36,20 +35,20 @@ class Stream:
         """Whether everything that arrived was read."""
         return self._at == len(self._kept)
 
-    def until(self, end: re.Pattern[bytes]) -> bytes:
-        """Read up to a match of `end`, which is dropped.
+    def until(self, end: bytes) -> bytes:
+        """Read up to `end`, which is dropped.
 
         Raises:
             RemoteDisconnected: If the connection ended before.
-            HTTPException: If there is no match in 64 KiB.
+            HTTPException: If there is none in 64 KiB.
         """
         while True:
-            match = end.search(self._kept, self._at)
-            if (match.start() if match else len(self._kept)) - self._at > _LONGEST_LINE:
+            start, place = self._at, self._kept.find(end, self._at)
+            if (len(self._kept) if place < 0 else place) - start > _LONGEST_LINE:
                 raise HTTPException("a line is too long")
-            if match:
-                found, self._at = self._kept[self._at : match.start()], match.end()
-                return found
+            if place >= 0:
+                self._at = place + len(end)
+                return self._kept[start:place]
             piece = self._recv(_PIECE)
             if not piece:
                 raise RemoteDisconnected("closed before the end of the response")
@@ -93,6 +92,7 @@ class Response:
         self.reason: str = ""
         self.version: int = 11
         self.headers: list[tuple[str, str]] = []
+        self._by_name: dict[str, list[str]] = {}
         self._chunked = False
         self._left: int | None = None  # bytes of the body, or of its current chunk
         self._is_read = False
@@ -100,13 +100,15 @@ class Response:
     def begin(self) -> None:
         """Read everything before the body; interim responses are skipped."""
         while True:
-            status_line = str(self._stream.until(_LINE_END), "latin-1")
+            status_line = str(self._line(), "latin-1")
             match = _STATUS_LINE.fullmatch(status_line)
             if match is None:
                 raise BadStatusLine(status_line[:80])
             minor, digits, self.reason = match.groups(default="")
             self.status, self.version = int(digits), 10 + int(minor)
-            self.headers = self._read_headers()
+            self.headers, self._by_name = self._read_headers(), {}
+            for name, value in self.headers:
+                self._by_name.setdefault(name.lower(), []).append(value)
             length, is_chunked = self._framing()
             if self.status == 101:
                 raise HTTPException("the server switched to a protocol that nobody asked for")
@@ -114,9 +116,12 @@ class Response:
                 break
         self._begin_body(length, is_chunked)
 
+    def _line(self) -> bytes:
+        return self._stream.until(b"\n").removesuffix(b"\r")
+
     def _read_headers(self) -> list[tuple[str, str]]:
         headers: list[tuple[str, str]] = []
-        while line := self._stream.until(_LINE_END):
+        while line := self._line():
             match = _HEADER.fullmatch(str(line, "latin-1"))
             if match is None:
                 raise HTTPException("a header is malformed")
@@ -131,7 +136,7 @@ class Response:
         lengths = set(self._items("content-length"))
         if encodings and encodings != ["chunked"]:
             raise HTTPException("the Transfer-Encoding is unknown")
-        if len(lengths) > 1 or not all(map(_NUMBER.fullmatch, lengths)):
+        if len(lengths) > 1 or not all(map(_is_number, lengths)):
             raise HTTPException("the Content-Length is not one number")
         return int(lengths.pop()) if lengths else None, bool(encodings)
 
@@ -153,7 +158,7 @@ class Response:
         self._is_read = self._left == 0
 
     def _values(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name]
+        return self._by_name.get(name, [])
 
     def _items(self, name: str) -> list[str]:
         """Return the items of a header that is a comma-separated list."""
@@ -205,9 +210,9 @@ class Response:
 
     def _next_chunk(self) -> None:
         """Read up to the data of the next chunk, or to the end of the trailers."""
-        if self._in_chunk and self._stream.until(_CRLF):
+        if self._in_chunk and self._stream.until(b"\r\n"):
             raise HTTPException("a chunk is longer than its size")
-        match = _CHUNK.fullmatch(self._stream.until(_CRLF))
+        match = re.fullmatch(_CHUNK, self._stream.until(b"\r\n"))
         if match is None:
             raise HTTPException("the size of a chunk is not a number")
         self._in_chunk, self._left = True, int(match[1], 16)
@@ -244,3 +249,7 @@ class Response:
     def getheaders(self) -> list[tuple[str, str]]:
         """Return names and values, in order."""
         return self.headers
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER

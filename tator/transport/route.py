@@ -10,47 +10,46 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.util.retry import Retry
 
+from tator.record import Record
+from tator.transport import tls
 from tator.transport.connection import SOCKET_OPTIONS, RawResponse
 from tator.transport.limits import Limits, TooLarge, family_of
 from tator.transport.pool import Pool, TlsPool
 from tator.transport.proxy import proxied_pool, proxy_for
-from tator.transport.tls import TlsSettings, make_context
 
 # urllib3's own retries know neither the deadline nor which requests may have been applied.
 _ONE_ATTEMPT = Retry(False, redirect=False)
 _LONGEST_MAKING = 1.0  # seconds; certificates and imports take a tenth of it
 _locks: list[Any] = []  # the lock of _lock(), once there is one
 _held_by_forks: list[bool] = []
+_SETTINGS = (*tls.SETTINGS, "proxy", "connection_pool_maxsize", "keepalive_expiry")
+_TLS = slice(2, 2 + len(tls.SETTINGS))  # their place in a key
+_read_settings = itemgetter(*_SETTINGS)
+
+Key: TypeAlias = tuple[Any, ...]
 
 
-class RouteSettings(NamedTuple):
-    """The settings of a configuration that a route is made from, and whose process it is."""
-
-    origin: str
-    process: int
-    tls: TlsSettings
-    proxy: str | None
-    connection_pool_maxsize: int
-    keepalive_expiry: float | None
-
-
-class Route(NamedTuple):
+class Route(Record):
     """The way to one origin.
 
     Attributes:
-        settings: What it was made from.
+        key: What tells it from another route.
+        origin: The URL of the server, without a path.
+        process: The process that made it.
         pool: Its connections.
         context: Its TLS context, if it needs one.
         proxy: The URL of its proxy, if it has one.
     """
 
-    settings: RouteSettings
+    key: Key
+    origin: str
+    process: int
     pool: Pool
     context: ssl.SSLContext | None
     proxy: str | None
@@ -69,7 +68,7 @@ class Route(NamedTuple):
         return self.pool.urlopen(
             method,
             # The path goes as it is: PoolManager.urlopen would resolve `/../` in it.
-            url if is_forwarded else url[len(self.settings.origin) :],
+            url if is_forwarded else url[len(self.origin) :],
             body,
             headers,
             retries=_ONE_ATTEMPT,
@@ -85,14 +84,10 @@ class Route(NamedTuple):
         self.pool.idle.retire()
 
 
-_read_tls = itemgetter(*TlsSettings._fields)
-_read_rest = itemgetter(*RouteSettings._fields[3:])
-
-
-def read_settings(url: str, values: Mapping[str, Any]) -> RouteSettings:
-    """Take what a route is made from out of one reading of a configuration."""
+def key_of(url: str, values: Mapping[str, Any]) -> Key:
+    """Return what a route is made from: origin, process, and one reading of a configuration."""
     origin = url[: url.index("/", len("https://"))]
-    return RouteSettings(origin, os.getpid(), TlsSettings(*_read_tls(values)), *_read_rest(values))
+    return (origin, os.getpid(), *_read_settings(values))
 
 
 def read_body(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
@@ -112,19 +107,25 @@ def read_body(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
     return data
 
 
-def make_route(settings: RouteSettings, known: Route | None) -> Route:
+def make_route(key: Key, known: Route | None) -> Route:
     """Make a route, with the TLS context of a known one if its settings are the same.
+
+    Args:
+        key: What `key_of` returned.
+        known: The route that it replaces, if any.
 
     Raises:
         ApiValueError: If a TLS file or a proxy can't be used.
         ApiConnectionError: If this machine has no descriptors or no memory left.
     """
+    origin, process, *settings = key
+    values: dict[str, Any] = dict(zip(_SETTINGS, settings, strict=True))
     with _making_alone():
-        parts = urlsplit(settings.origin)
+        parts = urlsplit(origin)
         scheme, host, port = parts.scheme, cast(str, parts.hostname), parts.port
-        proxy = proxy_for(settings.proxy, scheme, host, port)
+        proxy = proxy_for(values["proxy"], scheme, host, port)
         options: dict[str, Any] = {
-            "maxsize": settings.connection_pool_maxsize,
+            "maxsize": values["connection_pool_maxsize"],
             "socket_options": SOCKET_OPTIONS,
             "port": port,
         }
@@ -132,18 +133,20 @@ def make_route(settings: RouteSettings, known: Route | None) -> Route:
             codecs.lookup("idna")  # imported here, and not where a look-up or ssl needs it
         context = None
         if scheme == "https" or (proxy and proxy.startswith("https:")):
-            is_known = known is not None and known.context and known.settings.tls == settings.tls
-            context = known.context if known and is_known else make_context(settings.tls)
+            is_known = known is not None and known.key[_TLS] == key[_TLS]
+            context = (known.context if known and is_known else None) or tls.make_context(values)
             # Before 2.8, urllib3 takes this one also for the proxy of a plain host.
             options["ssl_context"] = context
         if scheme == "https":
-            options["assert_hostname"] = settings.tls.assert_hostname
+            options["assert_hostname"] = values["assert_hostname"]
         if proxy:
             pool = proxied_pool(proxy, context, scheme, host, options)
         else:
             pool = (TlsPool if scheme == "https" else Pool)(host, **options)
-        pool.keep(settings.keepalive_expiry)
-        return Route(settings, pool, context, proxy)
+        pool.keep(values["keepalive_expiry"])
+        return Route(
+            key=key, origin=origin, process=process, pool=pool, context=context, proxy=proxy
+        )
 
 
 def is_loopback(host: str) -> bool:

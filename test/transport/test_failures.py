@@ -120,7 +120,9 @@ def test_every_exception_of_the_layers_below_becomes_an_api_exception(
             assert error.__cause__.__traceback__ is None
             assert error.__cause__.__context__ is None
             assert (found.is_success, found.label) == (False, type(error).__name__)
-            assert found.outcome == (found.is_retryable, sent, False, None)
+            outcome = found.outcome
+            assert (outcome.is_retryable, outcome.sent) == (found.is_retryable, sent)
+            assert (outcome.is_throttled, outcome.retry_after) == (False, None)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,8 @@ def test_a_value_that_is_rejected_keeps_its_error() -> None:
     """Such as a CA file that can't be read when a route is made."""
     rejected = ApiValueError(reason="Could not load x", hint="Do y.")
     found = failure(rejected, sent=False)
-    assert found[:5] == (ApiValueError, "Could not load x", "Do y.", False, False)
+    assert (found.kind, found.reason, found.hint) == (ApiValueError, "Could not load x", "Do y.")
+    assert (found.maybe_applied, found.is_retryable) == (False, False)
 
 
 def test_a_response_that_is_too_large_says_how_large_it_may_be() -> None:

@@ -21,7 +21,7 @@ def received(status: int, body: bytes, headers: dict[str, str] | None = None) ->
     """A response with this status."""
     raw = urllib3.HTTPResponse(b"", headers or {}, status, reason=f"For {TOKEN}")
     meaning = None if status == 200 else meaning_of(status, headers or {}, body)
-    return Received(raw, body, meaning, None)
+    return Received(raw=raw, data=body, meaning=meaning, proxy=None)
 
 
 def test_a_success_may_have_been_applied() -> None:
@@ -47,7 +47,8 @@ def test_an_error_tells_the_retry_policy_what_it_has_to_know(
     failed = received(status, b"", headers)
     assert (failed.is_success, failed.label) == (False, str(status))
     assert failed.maybe_applied is maybe_applied
-    assert failed.outcome == outcome
+    told = failed.outcome
+    assert (told.is_retryable, told.sent, told.is_throttled, told.retry_after) == outcome
 
 
 def test_an_error_has_what_the_response_had_without_sensitive_values() -> None:
@@ -67,7 +68,7 @@ def test_an_error_has_what_the_response_had_without_sensitive_values() -> None:
 def test_an_error_without_reason_and_message_has_none() -> None:
     """The reason is empty, the message is `None`."""
     raw = urllib3.HTTPResponse(b"", {}, 404, reason=None)
-    failed = Received(raw, b"", meaning_of(404, {}, b""), None)
+    failed = Received(raw=raw, data=b"", meaning=meaning_of(404, {}, b""), proxy=None)
     error = failed.to_error(PLAIN, "DELETE", "http://tator.test/x", 1, False)
     assert (type(error), error.reason, error.message) == (NotFoundException, "", None)
 

@@ -18,7 +18,7 @@ import tator
 from tator import ApiConnectionError, ApiValueError
 from tator.transport.limits import Limits, TooLarge
 from tator.transport.pool import Pool, TlsPool
-from tator.transport.route import Route, is_loopback, make_route, read_body, read_settings
+from tator.transport.route import Route, is_loopback, key_of, make_route, read_body
 
 pytestmark = pytest.mark.fast
 
@@ -26,12 +26,12 @@ pytestmark = pytest.mark.fast
 def route_to(host: str, known: Route | None = None, **settings: Any) -> Route:
     """A route by a configuration's settings."""
     configuration = tator.Configuration(host, **settings)
-    return make_route(read_settings(f"{host}/rest/x", vars(configuration)), known)
+    return make_route(key_of(f"{host}/rest/x", vars(configuration)), known)
 
 
 def send(route: Route, path: str = "/rest/x") -> urllib3.BaseHTTPResponse:
     """The unread response to a request."""
-    url = f"{route.settings.origin}{path}"
+    url = f"{route.origin}{path}"
     return route.send("GET", url, {"X-A": "b"}, None, Limits(5, inf, inf))
 
 
@@ -48,8 +48,8 @@ def test_settings_are_read_for_the_origin_of_a_url(url: str, origin: str) -> Non
     configuration = tator.Configuration(
         "http://other.test", verify_ssl=False, proxy="", keepalive_expiry=5
     )
-    settings = read_settings(url, vars(configuration).copy())
-    assert settings == (origin, os.getpid(), (False, None, None, None, None), "", 32, 5)
+    key = key_of(url, vars(configuration).copy())
+    assert key == (origin, os.getpid(), False, None, None, None, None, "", 32, 5)
 
 
 def test_a_route_is_made_from_its_settings() -> None:

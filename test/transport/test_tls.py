@@ -13,8 +13,8 @@ import certifi
 import pytest
 from certificates import Tls
 
-from tator import ApiConnectionError, ApiValueError
-from tator.transport.tls import TlsSettings, make_context
+from tator import ApiConnectionError, ApiValueError, Configuration
+from tator.transport.tls import make_context
 
 pytestmark = pytest.mark.fast
 
@@ -25,9 +25,9 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return Tls(tmp_path_factory.mktemp("tls"))
 
 
-def settings(**values: Any) -> TlsSettings:
-    """The defaults, but for these."""
-    return TlsSettings(True, None, None, None, None)._replace(**values)
+def settings(**values: Any) -> dict[str, Any]:
+    """The values of a configuration with these settings."""
+    return vars(Configuration(**values))
 
 
 def authorities(context: ssl.SSLContext) -> int:
