@@ -46,7 +46,7 @@ def test_a_result_maps_ids_to_outcomes_in_the_order_given() -> None:
 
 
 def test_a_uuid_finds_the_outcome_of_its_string() -> None:
-    """So does a member of an enumeration of strings, which stands for its value."""
+    """A member of an enumeration of strings finds the outcome of its value."""
     outcome = tator.InlineResponse2044("Cancelled.")
     result = bulk.BulkResult({UID: outcome})
     kind = enum.Enum("kind", {"WRONG_VIDEO": UID}, type=str)

@@ -526,7 +526,7 @@ def end_this_process(configuration: tator.Configuration) -> None:
 def test_a_broken_pool_loses_nothing(
     server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
 ) -> None:
-    """When a process dies, the jobs that it had in hand may be cancelled; the rest is listed."""
+    """When a process dies, its jobs in progress may be cancelled; the others are listed."""
     api.api_client.configuration.refresh_api_key_hook = end_this_process
     run_uids = server.launch(300).run_uids
     result = bulk.delete_jobs(api, run_uids, max_workers=4, executor=spawned)
@@ -566,7 +566,7 @@ def test_row_55_an_executor_that_was_shut_down_leaves_the_first_job_unknown(
 
 
 class Queueing(Executor):
-    """Queues the work, and then finds that it can start no thread for it."""
+    """Queues the work, and then fails to start a thread."""
 
     def __init__(self) -> None:
         self.queued: list[Callable[[], object]] = []
@@ -579,7 +579,7 @@ class Queueing(Executor):
 def test_row_55_an_executor_that_raises_after_it_queued_the_work_leaves_it_unknown(
     server: LocalTator, api: tator.JobApi
 ) -> None:
-    """The job is cancelled later on, by whoever empties the queue."""
+    """The job is cancelled later, when the queued work runs."""
     executor = Queueing()
     run_uids = server.launch(3).run_uids
     result = bulk.delete_jobs(api, run_uids, executor=executor)
@@ -611,7 +611,7 @@ def test_row_44_what_a_signal_handler_raises_in_submit_comes_through(
 
 
 class Interrupting(Executor):
-    """Is interrupted while it takes up the second piece of work."""
+    """Is interrupted while the second piece of work is submitted."""
 
     def __init__(self) -> None:
         self._turns = itertools.count()
@@ -627,7 +627,7 @@ class Interrupting(Executor):
 def test_an_interrupt_while_work_is_submitted_leaves_it_unknown(
     server: LocalTator, api: tator.JobApi
 ) -> None:
-    """Whether the executor took it up can't be told, so the job may be cancelled."""
+    """The executor may have started the work, so the job may be cancelled."""
     run_uids = server.launch(3).run_uids
     with pytest.raises(bulk.BulkInterrupted) as caught:
         bulk.delete_jobs(api, run_uids, max_workers=2, executor=Interrupting())
@@ -715,7 +715,7 @@ class Cluster(Waiting):
 def test_a_cluster_gets_no_more_tasks_at_a_time_than_asked_for(
     server: LocalTator, api: tator.JobApi, workers: int, tasks: int
 ) -> None:
-    """How many of them it works on at a time is not known; each makes up to four calls at once."""
+    """The number of concurrent tasks is unknown; each makes up to four calls at once."""
 
     class Counting(Cluster):
         __module__ = Cluster.__module__

@@ -41,7 +41,7 @@ def error_of(
     method: str = "DELETE",
     headers: dict[str, str] | None = None,
 ) -> ApiException:
-    """The error that a response stands for."""
+    """The error that tator makes of a response."""
     meaning = meaning_of(status, headers or {}, data)
     return meaning.kind(
         status,
@@ -173,7 +173,7 @@ def test_an_unauthorized_request_has_one_hint(words: str) -> None:
 
 @pytest.mark.parametrize("status", [302, 407, 502, 503, 504])
 def test_other_statuses_say_nothing_of_the_token(status: int) -> None:
-    """They come from what stands in front of Tator."""
+    """A proxy or a load balancer in front of Tator sends them."""
     assert "token" not in str(hint(status, b"", credentials=WITHOUT_TOKEN)).lower()
 
 
@@ -185,7 +185,7 @@ def test_an_operation_without_authentication_says_nothing_of_the_token() -> None
 
 
 def test_a_token_that_call_api_kept_is_named() -> None:
-    """Whoever calls another endpoint has to say that it takes the token."""
+    """A call of another endpoint sends the token only with `auth_settings`."""
     kept = Credentials(are_needed=False, sent=None, are_set=True)
     told = hint(400, failure(NOT_PROVIDED), credentials=kept)
     assert told == "No token was sent: call_api sends it with auth_settings=['TokenAuth']."
@@ -222,8 +222,8 @@ def test_a_rejected_token_says_what_is_wrong_with_it(status: int, data: bytes, t
         body(error="Authentication failed"),
     ],
 )
-def test_an_expired_token_is_to_be_refreshed(data: bytes) -> None:
-    """Another prefix would not help."""
+def test_the_hint_for_an_expired_token_is_to_refresh_it(data: bytes) -> None:
+    """It does not propose another prefix."""
     told = str(hint(401, data, credentials=Credentials(True, "Bearer eyJ0.eyJ1.x", True)))
     assert told == "The token has expired or is not valid: refresh it, and set it again."
 
@@ -285,8 +285,8 @@ def test_a_failure_after_the_cancellation_says_that_the_job_is_cancelled() -> No
         (999, b"", "Check that Configuration.host is a Tator server."),
     ],
 )
-def test_what_stands_in_front_of_the_server_is_told(status: int, data: bytes, told: str) -> None:
-    """The hint names the setting to look at, if there is one."""
+def test_the_hint_names_the_likely_source_of_a_status(status: int, data: bytes, told: str) -> None:
+    """It names the setting to check, if there is one."""
     assert told in str(hint(status, data))
 
 
