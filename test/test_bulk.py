@@ -123,7 +123,7 @@ def test_a_bad_id_is_an_outcome(server: LocalTator, api: tator.JobApi) -> None:
     assert len(server.requests) == 1
 
 
-def test_nothing_to_do_is_done(server: LocalTator, api: tator.JobApi) -> None:
+def test_an_empty_list_of_ids_gives_an_empty_result(server: LocalTator, api: tator.JobApi) -> None:
     """Without IDs the result is empty, and no thread is started."""
     before = threading.active_count()
     assert dict(bulk.delete_jobs(api, [])) == {}
@@ -648,7 +648,7 @@ def test_ctrl_c_waits_a_moment_for_what_is_in_flight(
     assert caught.value.result.deleted == list(run_uids)
 
 
-def test_a_ctrl_c_that_ends_no_wait_is_noticed(
+def test_a_ctrl_c_is_noticed_even_if_it_ends_no_wait(
     server: LocalTator, api: tator.JobApi, gate: Gate
 ) -> None:
     """On Windows, or where it comes just before a wait, it takes half a second more."""
@@ -914,7 +914,7 @@ def test_a_bar_is_shown_where_a_person_watches(
     assert shown or not screen.getvalue()
 
 
-def test_nobody_watches_where_there_is_no_standard_error(
+def test_no_bar_is_shown_without_standard_error(
     server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program without a console, such as one of pythonw, runs silently."""
@@ -922,7 +922,7 @@ def test_nobody_watches_where_there_is_no_standard_error(
     assert len(bulk.delete_jobs(api, server.launch(3).run_uids).deleted) == 3
 
 
-def test_a_notebook_is_watched(
+def test_a_bar_is_shown_in_a_notebook(
     server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shell that has a kernel shows a bar, IPython's own in a pipe does not."""

@@ -112,7 +112,7 @@ def test_a_result_raises_one_error_for_all_failures() -> None:
     bulk.BulkResult({"a": tator.InlineResponse2044()}).raise_for_failures()
 
 
-def test_the_sentences_of_that_error_end_once() -> None:
+def test_the_error_for_all_failures_has_no_double_periods() -> None:
     """There is one period between what failed and what to do."""
     error = tator.ServiceException(500, "Error", hint="Look.", maybe_applied=True)
     with pytest.raises(tator.ApiException) as caught:

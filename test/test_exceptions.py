@@ -91,8 +91,10 @@ def test_the_tree_at_the_top_of_the_module_shows_the_hierarchy() -> None:
         (ApiAttributeError, AttributeError),
     ],
 )
-def test_some_are_builtin_errors_too(kind: type[ApiException], builtin: type[Exception]) -> None:
-    """What Python has a name for is caught by that name as well, and shows its reason."""
+def test_some_errors_are_builtin_errors_too(
+    kind: type[ApiException], builtin: type[Exception]
+) -> None:
+    """An `except` clause for Python's class catches them, and shows the reason."""
     with pytest.raises(builtin) as caught:
         raise kind("No")
     assert str(caught.value) == "No"
@@ -151,7 +153,7 @@ def test_an_error_rebuilt_from_its_args_keeps_maybe_applied(
     assert rebuilt.args == error.args
 
 
-def test_the_args_are_status_and_reason_where_these_show_the_doubt() -> None:
+def test_the_args_are_status_and_reason_if_these_imply_maybe_applied() -> None:
     """Programs print `args`, so nothing is there that need not be."""
     assert ApiException(404, "Not Found").args == (404, "Not Found")
     assert ApiException(404, "Not Found", maybe_applied=True).args == (404, "Not Found", None, True)
@@ -175,8 +177,8 @@ def test_an_error_takes_its_parts_from_a_response(data: object) -> None:
     assert error.maybe_applied
 
 
-def test_an_error_takes_the_doubt_of_a_response_if_it_knows_it() -> None:
-    """What is said beats it, and a double of a user's test knows nothing."""
+def test_an_error_takes_maybe_applied_from_a_response_that_has_it() -> None:
+    """An explicit argument overrides it; other objects in place of a response have no value."""
     response = SimpleNamespace(status=200, reason="OK", data=None, maybe_applied=False)
     assert not ApiResponseError(http_resp=response).maybe_applied
     assert ApiResponseError(http_resp=response, maybe_applied=True).maybe_applied
@@ -193,8 +195,8 @@ def test_the_text_leads_with_what_support_needs() -> None:
     assert str(error) == "403 Forbidden: Invalid token. (DELETE http://h/rest/Job/x)"
 
 
-def test_the_text_tells_the_doubt_and_what_to_do() -> None:
-    """Several attempts, the doubt and the hint follow, each as a sentence."""
+def test_the_text_says_maybe_applied_and_what_to_do() -> None:
+    """The attempts, the possible effect and the hint follow, each as a sentence."""
     error = ApiException(
         reason="Timed out waiting for a response",
         method="DELETE",

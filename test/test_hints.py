@@ -96,20 +96,20 @@ def test_an_unknown_id_is_named_on_each_server() -> None:
         (501, b"", JOB, "DELETE"),
     ],
 )
-def test_a_response_that_says_it_all_has_no_hint(
+def test_a_response_without_a_known_remedy_has_no_hint(
     status: int, data: bytes, path: str, method: str
 ) -> None:
-    """No hint says more than is known."""
+    """A general hint would not help with these statuses."""
     assert hint(status, data, path, method) is None
 
 
 @pytest.mark.parametrize("path", [GROUP, "/rest/JobGroup/uid"])
-def test_a_server_without_job_groups_is_told_by_its_404(path: str) -> None:
+def test_a_404_of_a_server_without_job_groups_is_explained(path: str) -> None:
     """The hint names the argument that works there."""
     assert "delete_job_group(group_id, project=...)" in str(hint(404, NOT_FOUND_PAGE, path))
 
 
-def test_a_server_without_projects_is_told_by_its_404() -> None:
+def test_a_404_of_a_server_without_projects_is_explained() -> None:
     """The hint says to leave the argument out; another request there has no group to cancel."""
     told = str(hint(404, NOT_FOUND_PAGE, GROUP_OF_A_PROJECT))
     assert told.endswith("leave project= out.")
@@ -246,14 +246,14 @@ def test_a_missing_permission_says_whom_to_ask(path: str) -> None:
         (400, body(detail="Request was throttled."), {}, "takes fewer requests at a time"),
     ],
 )
-def test_a_server_that_asks_to_wait_is_heard(
+def test_the_hint_names_the_wait_that_the_server_asks_for(
     status: int, data: bytes, headers: dict[str, str], told: str
 ) -> None:
     """The hint has the seconds, if the server names them."""
     assert told in str(hint(status, data, headers=headers))
 
 
-def test_a_part_of_a_second_is_not_shown_as_none() -> None:
+def test_a_part_of_a_second_is_not_shown_as_zero() -> None:
     """A date may be less than a second away."""
     error = error_of(429)
     error.retry_after = 0.2

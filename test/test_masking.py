@@ -225,8 +225,8 @@ def test_a_text_without_a_sensitive_value_stays_as_it_is(text: str) -> None:
     assert redactor().text(f"{text}|{TOKEN}|{text}") == f"{text}|***|{text}"
 
 
-def test_values_side_by_side_are_one() -> None:
-    """How many there were is nobody's business."""
+def test_adjacent_values_are_masked_as_one() -> None:
+    """The text does not show how many there were."""
     assert redactor().text(TOKEN * 3) == "***"
     assert redactor().text(f"{TOKEN} {TOKEN}") == "*** ***"
 
