@@ -55,7 +55,7 @@ def delete_jobs(
 ) -> BulkResult:
     """Cancel many jobs at once; one failure does not stop the others.
 
-    If the server says that it does not know who is asking, nothing more is sent.
+    If the server rejects the credentials, no more requests are sent.
 
     Args:
         api: What cancels one job.
@@ -65,12 +65,12 @@ def delete_jobs(
         progress: `None` shows a bar if a person watches (a terminal or a notebook) and tqdm is
             installed; `True` and `False` force it; a callable gets how many are done, and how many
             there are (`None` for an iterator). Defaults to `None`.
-        executor: Where the work is done, such as a process pool. Defaults to threads of its own.
+        executor: Where the work is done, such as a process pool. Defaults to new threads.
 
     Raises:
         ApiTypeError, ApiValueError: If an argument can't be used; nothing was sent.
         BulkInterrupted: If Ctrl-C was pressed; its `result` holds all that is known.
-        Exception: If `run_uids`, `progress` or other code of yours raised it, after the work was
+        Exception: If `run_uids`, `progress` or your other code raised it, after the work was
             stopped; a line at WARNING on the logger `tator` says what is known.
     """
     run = _Run(api, run_uids, max_workers, executor)
@@ -115,13 +115,13 @@ def iter_delete_jobs(
         executor: As in `delete_jobs`.
 
     Yields:
-        An ID and its outcome. IDs that are not attempted, because the server does not know who is
-        asking, are left out.
+        An ID and its outcome. If the server rejects the credentials, the IDs that were not
+        attempted are left out.
 
     Raises:
         ApiTypeError, ApiValueError: If an argument can't be used; nothing was sent.
-        Exception: If `run_uids` or a hook of yours raised it, after the outcomes of all that was
-            in flight; if a signal handler did, at once.
+        Exception: If `run_uids` or your hook raised it, after the outcomes of all requests in
+            flight; if a signal handler raised it, at once.
     """
     return _Run(api, run_uids, max_workers, executor).outcomes()
 
@@ -169,7 +169,7 @@ class _Run:
             self._fill(source, order)
             while workers.in_hand and (order is None or workers.failure is None):
                 run_uid, outcome = workers.take_out()
-                # Before the outcome is yielded: whoever gets it may take their time.
+                # Before the outcome is yielded: the caller may take long to ask for the next one.
                 self._fill(source, order)
                 if outcome is not None:
                     yield run_uid, outcome
@@ -196,7 +196,7 @@ class _Run:
                     elif run_uid in workers.taken:
                         outcomes[run_uid] = unknown("Interrupted before the response arrived")
                 return _result(outcomes)
-            except KeyboardInterrupt:  # an impatient one: the result is wanted anyway
+            except KeyboardInterrupt:  # a second one: return the result without waiting
                 grace = 0
 
     def _fill(self, source: Iterator[str | UUID], order: dict[str, Outcome | None] | None) -> None:

@@ -118,8 +118,8 @@ class BulkInterrupted(KeyboardInterrupt):
 
 
 def text_of(run_uid: object) -> str:
-    """Return the string that stands for an ID in the results."""
-    # An enumeration of strings stands for its value, which str() would not return.
+    """Return the string by which the results list an ID."""
+    # For an enumeration of strings, str() would return the member's name.
     return str.__str__(run_uid) if isinstance(run_uid, str) else str(run_uid)
 
 

@@ -1,4 +1,4 @@
-"""Who makes the calls of a bulk run: threads of its own, or somebody's executor."""
+"""The workers of a bulk run: its threads, or an executor that the caller passes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Given: TypeAlias = "str | UUID"
 
 _LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
 _LARGEST_CHUNK = 32  # IDs that travel to another process together
-_THREADS_OF_UNKNOWN = 4  # in each task, if it is not known how many tasks run at a time
+_THREADS_OF_UNKNOWN = 4  # in each task, if the number of concurrent tasks is unknown
 
 
 class Workers:
@@ -33,7 +33,7 @@ class Workers:
     single operation on a dictionary: an interrupt between two of them loses nothing.
 
     Args:
-        most: The most IDs in hand.
+        most: The most IDs in progress.
 
     Attributes:
         in_hand: The IDs that have begun, as they were given.
@@ -64,7 +64,7 @@ class Workers:
         return any(run_uid not in self.known for run_uid in list(self.taken))
 
     def begin(self, run_uid: str, given: Given) -> None:
-        """Take an ID in hand."""
+        """Begin an ID."""
         self.in_hand[run_uid] = given
 
     def flush(self) -> None:
@@ -75,7 +75,7 @@ class Workers:
         self.stopped = True
 
     def end(self) -> None:
-        """Stop, and let go of whoever makes the calls."""
+        """Stop, and release the threads or the executor."""
         self.stop()
 
     def note(self, run_uid: str, outcome: Outcome | None) -> None:
@@ -94,7 +94,7 @@ class Workers:
     def take_out(self) -> tuple[str, Outcome | None]:
         """Wait until an ID has ended, and return what became of it.
 
-        The outcome stays in `known`, until whoever asked has put it in a safe place.
+        The outcome stays in `known` until the caller has stored it.
         """
         while True:
             try:
@@ -122,7 +122,7 @@ class ThreadWorkers(Workers):
     """
 
     def __init__(self, api: JobApi, context: Context, threads: int) -> None:
-        # Twice as many IDs as threads are in hand, so that no thread waits for that of the run.
+        # Two IDs for each thread, so that a thread finds its next ID in the queue.
         super().__init__(2 * threads)
         self._api = api
         self._context = context
@@ -285,7 +285,7 @@ class ExecutorWorkers(Workers):
             self._take(future)
 
     def _take(self, future: Future[Any]) -> None:
-        """Note what became of a chunk, on the thread that brought it."""
+        """Note the outcomes of a chunk that has ended. Any thread may call this."""
         chunk = self._futures.get(future)
         if chunk is None:
             return  # another thread was faster

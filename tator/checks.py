@@ -211,7 +211,7 @@ def identifier(name: str, value: object) -> str:
     """Accept a job's or a group's ID: a string or a UUID that fits in a path."""
     if not (isinstance(value, str) or is_uuid(value)):
         reject_type(name, "a string or a UUID", value)
-    # An enumeration of strings stands for its value, which str() would not return.
+    # For an enumeration of strings, str() would return the member's name.
     uid = str.__str__(value) if isinstance(value, str) else str(value)
     if uid.strip() and uid != uid.strip():
         reject(name, "must not begin or end with white space: strip() it")

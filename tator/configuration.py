@@ -65,7 +65,7 @@ class Setting(Generic[G, S]):
 
 
 class _Unset:
-    """A default in a signature, shown as the value that it stands for."""
+    """A marker for an argument that was not passed, shown as the default value."""
 
     def __init__(self, default: object) -> None:
         self.default = default

@@ -120,7 +120,7 @@ class ApiException(OpenApiException):
         self.maybe_applied: bool = assumed if maybe_applied is None else maybe_applied
         self.retry_after = retry_after
         self.hint = hint
-        # Celery and its like keep `args` alone, so they carry the doubt if nothing else shows it.
+        # Celery and similar tools keep only `args`, so they include `maybe_applied` if it differs.
         doubt = () if self.maybe_applied is assumed else (None, self.maybe_applied)
         # Not super(): OSError.__init__, a base of ApiTimeoutError, would read these as errno.
         Exception.__init__(self, self.status, self.reason, *doubt)
@@ -190,7 +190,7 @@ class ApiValueError(ApiException, ValueError):
 
 
 class ApiKeyError(ApiException, KeyError):
-    """A key is missing; generated packages import this name."""
+    """A lookup by key failed; generated packages import this name."""
 
     _proves_nothing_done = True
 
@@ -202,15 +202,15 @@ class ApiAttributeError(ApiException, AttributeError):
 
 
 class ApiConnectionError(ApiException):
-    """No response: the server was not reached, or the connection was lost."""
+    """There is no complete response: tator could not connect, or lost the connection."""
 
 
 class ApiTimeoutError(ApiConnectionError, TimeoutError):
-    """No response in time."""
+    """The response did not arrive within the time limit."""
 
 
 class ApiTlsError(ApiConnectionError):
-    """No trusted TLS connection."""
+    """The TLS handshake failed, or the certificate is not trusted."""
 
 
 class ApiProxyError(ApiConnectionError):

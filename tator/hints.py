@@ -112,7 +112,7 @@ def _about_credentials(message: str) -> str:
     if message.startswith("User inactive"):
         return "Ask an administrator of the server to activate the user."
     if message.startswith("Invalid token"):
-        return "Copy the token again from your account on the server: this one is not known there."
+        return "Copy the token again from your account: the server does not know this one."
     return "Check the token in configuration.api_key, and its prefix."
 
 

@@ -58,7 +58,7 @@ def mask(value: Any) -> Any:
 
 
 def proxy_credentials(proxy: str | None) -> tuple[Secret, Secret]:
-    """Return a proxy's user info as it stands in its URL, and the header that carries it."""
+    """Return a proxy's user info in its encoded form, and the header that carries it."""
     user_info = mask((proxy or "").rpartition("@")[0].rpartition("//")[2])
     # urllib3 encodes them in Latin-1, which lacks characters of some passwords.
     basic = b2a_base64(unquote_to_bytes(user_info), newline=False).decode()
@@ -153,7 +153,7 @@ def _words(value: str) -> Iterator[str]:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    """Return the character that an escape stands for; what stands for none stays."""
+    """Return the character that an escape encodes, or the text itself if it encodes none."""
     unicode, percent, hexadecimal, decimal, named, other = match.groups()
     if other is not None:
         return other

@@ -72,7 +72,7 @@ def items_of(name: str, params: object) -> list[tuple[str, object]]:
     """Return names and values of a mapping or of pairs."""
     if params is None or params == []:
         return []
-    # An iterator is read once, and it is empty afterwards: a DELETE would lose its query.
+    # An iterator is empty after its first use: the next DELETE with it would have no query.
     if not isinstance(params, (str, Iterator)):
         try:
             items: Any = params.items() if isinstance(params, Mapping) else params
@@ -94,7 +94,7 @@ def _listed(name: str, values: Iterable[object], style: str) -> Pairs:
 def _text(name: str, value: object) -> str:
     scalar = plain(value)
     if isinstance(scalar, str):
-        # An enumeration of strings stands for its value, which str() would not return.
+        # For an enumeration of strings, str() would return the member's name.
         return str.__str__(scalar)
     if not isinstance(scalar, (bool, int, float)):
         checks.reject(name, "must be a string, a number, a date or a list of them", ApiTypeError)

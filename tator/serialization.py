@@ -56,7 +56,7 @@ def plain(value: object) -> Any:
 
 
 def from_json(data: bytes | str) -> Any:
-    """Return the value that JSON text stands for; a byte order mark is skipped.
+    """Parse JSON text; a byte order mark is skipped.
 
     Raises:
         ValueError: If the text is not UTF-8, or not JSON.
@@ -86,7 +86,7 @@ def is_model(kind: object) -> bool:
 
 
 def empty(kind: object, settings: Any = None) -> Any:
-    """Return what a response without content stands for: an empty model, if a model is expected."""
+    """Return the result of a response without content: an empty model, if a model is expected."""
     if isinstance(kind, str) and kind.isidentifier() and kind not in _BY_NAME:
         kind = _model_named(kind, None)
     if not is_model(kind) or not _fields(kind):

@@ -38,7 +38,7 @@ def test_the_deep_imports_give_the_same_objects(module: str, name: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A name that tator does not have is refused as any module refuses it."""
+    """An unknown name raises the same error as in any other module."""
     with pytest.raises(AttributeError, match="'tator' has no attribute 'JobsApi'"):
         tator.JobsApi  # type: ignore[attr-defined]  # noqa: B018
 

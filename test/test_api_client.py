@@ -180,7 +180,7 @@ def test_a_token_that_was_sent_by_hand_is_seen(local_tator: LocalTator) -> None:
     assert "Copy the token again" in str(caught.value.hint)
 
 
-def test_a_token_that_was_kept_back_is_named(local_tator: LocalTator) -> None:
+def test_the_hint_names_a_token_that_was_not_sent(local_tator: LocalTator) -> None:
     """A program that calls another endpoint has to say that it takes the token."""
     local_tator.route("GET", "/rest/X", 1)
     with client_of(local_tator.host) as client, pytest.raises(tator.ApiException) as caught:
@@ -275,7 +275,7 @@ def test_an_argument_that_does_not_fit_is_rejected(
     assert local_tator.requests == []
 
 
-def test_another_thing_than_a_configuration_is_rejected() -> None:
+def test_a_value_that_is_not_a_configuration_is_rejected() -> None:
     """It is found when it is passed, not in the first call."""
     with pytest.raises(tator.ApiTypeError, match="configuration must be a Configuration, not str"):
         ApiClient("https://tator.example")  # type: ignore[arg-type]  # it is rejected
@@ -342,8 +342,8 @@ def test_any_other_endpoint_can_be_called(local_tator: LocalTator) -> None:
 
 
 @pytest.mark.parametrize("body", [[], {}, "text", 0, False])
-def test_an_empty_body_is_a_body(local_tator: LocalTator, body: object) -> None:
-    """Only `None` means none."""
+def test_an_empty_body_is_sent(local_tator: LocalTator, body: object) -> None:
+    """Only `None` means that there is no body."""
     local_tator.route("POST", "/rest/X", 1)
     with client_of(local_tator.host, local_tator.token) as client:
         client.call_api("/rest/X", "POST", body=body, auth_settings=AUTH)
@@ -635,7 +635,7 @@ def test_client_side_validation_is_the_configurations() -> None:
     assert not ApiClient(Configuration(client_side_validation=False)).client_side_validation
 
 
-def test_a_warning_can_be_had_before_the_first_call() -> None:
+def test_a_warning_can_be_requested_before_the_first_call() -> None:
     """Bulk asks for it once, on the thread of its caller."""
     client = client_of("http://tator.invalid")
     with pytest.warns(Warning, match="plain http"):

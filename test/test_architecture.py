@@ -117,7 +117,7 @@ def test_the_transport_alone_knows_the_library(library: str) -> None:
     assert importers <= {"rest", "transport"}
 
 
-def test_no_file_is_longer_than_a_reader_takes_in() -> None:
+def test_no_file_is_longer_than_400_lines() -> None:
     """400 lines at most, the embedded server included."""
     long = {
         path.name: lines
@@ -184,7 +184,7 @@ def test_every_exception_is_public() -> None:
         ("tator.exceptions", "ApiTimeoutError"),
     ],
 )
-def test_the_deep_imports_hold(module: str, name: str) -> None:
+def test_the_deep_imports_work(module: str, name: str) -> None:
     """What programs import from deep inside is there, and is the same as at the top."""
     value = getattr(importlib.import_module(module), name)
     assert getattr(tator, name, value) is value

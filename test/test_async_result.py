@@ -62,7 +62,7 @@ def in_child(work: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_a_result_is_read_as_often_as_asked(local_tator: LocalTator, api: tator.JobApi) -> None:
+def test_a_result_can_be_read_many_times(local_tator: LocalTator, api: tator.JobApi) -> None:
     """`get` and `result` return what the call returns."""
     (uid,) = local_tator.launch().run_uids
     handle = api.delete_job(uid, async_req=True)
@@ -91,7 +91,7 @@ def test_a_rejected_argument_raises_at_once(api: tator.JobApi, local_tator: Loca
     assert local_tator.requests == []
 
 
-def test_a_wait_that_is_too_short_is_every_timeout_error(
+def test_a_wait_that_is_too_short_raises_each_kind_of_timeout_error(
     local_tator: LocalTator, api: tator.JobApi
 ) -> None:
     """The call goes on, and a program may catch multiprocessing's, a Future's or Python's."""
@@ -110,7 +110,7 @@ def test_a_wait_that_is_too_short_is_every_timeout_error(
     handle.wait()
 
 
-def test_a_timeout_of_the_call_is_told_from_that_of_the_wait(
+def test_a_timeout_of_the_call_differs_from_a_timeout_of_the_wait(
     local_tator: LocalTator, api: tator.JobApi
 ) -> None:
     """A call that ended by its deadline raises its own error."""
@@ -577,7 +577,7 @@ def test_row_38_a_process_ends_with_calls_in_progress(local_tator: LocalTator) -
     local_tator.delay(0)
 
 
-def test_row_56_a_task_that_an_exception_struck_is_called_again() -> None:
+def test_row_56_a_task_is_called_again_after_an_exception() -> None:
     """A thread that is hit goes on with the same task, and with the next ones."""
     calls: list[str] = []
 

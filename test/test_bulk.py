@@ -61,7 +61,7 @@ class SoftLimit(Exception):
 
 @pytest.fixture(params=[Exception, ConnectionError, TimeoutError, ValueError, RuntimeError])
 def soft_limit(request: pytest.FixtureRequest) -> Iterator[type[Exception]]:
-    """A class that the handler of SIGUSR1 raises; its bases are those of our own errors, too."""
+    """A class that the handler of SIGUSR1 raises; tator's errors have the same bases."""
     kind = type("SoftLimit", (SoftLimit, request.param), {})
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -102,7 +102,7 @@ def test_a_repeated_id_is_asked_for_once(server: LocalTator, api: tator.JobApi) 
     assert len(server.requests) == 50
 
 
-def test_an_enumeration_of_ids_stands_for_its_values(server: LocalTator, api: tator.JobApi) -> None:
+def test_the_values_of_an_enumeration_are_the_ids(server: LocalTator, api: tator.JobApi) -> None:
     """A member that is a string is sent, and listed, as that string."""
     (run_uid,) = server.launch().run_uids
     kind = enum.Enum("kind", {"WRONG_VIDEO": run_uid}, type=str)
@@ -123,7 +123,7 @@ def test_a_bad_id_is_an_outcome(server: LocalTator, api: tator.JobApi) -> None:
     assert len(server.requests) == 1
 
 
-def test_nothing_to_do_is_done(server: LocalTator, api: tator.JobApi) -> None:
+def test_an_empty_list_of_ids_gives_an_empty_result(server: LocalTator, api: tator.JobApi) -> None:
     """Without IDs the result is empty, and no thread is started."""
     before = threading.active_count()
     assert dict(bulk.delete_jobs(api, [])) == {}
@@ -142,7 +142,7 @@ def test_a_length_that_can_be_read_only_once_is_enough(
 
 @pytest.mark.parametrize("run_uids", ["abc", b"abc", uuid.uuid1(), None, 5])
 def test_a_single_id_is_rejected(api: tator.JobApi, run_uids: Any) -> None:
-    """One ID in place of many is a mistake, not many IDs of one letter."""
+    """A string is not read as an iterable of IDs with one letter each."""
     for function in (bulk.delete_jobs, bulk.iter_delete_jobs):
         with pytest.raises(tator.ApiTypeError, match=r"run_uids must be .*write \[run_uid\]"):
             function(api, run_uids)
@@ -313,7 +313,7 @@ def test_memory_stays_flat(api: tator.JobApi) -> None:
 @pytest.mark.parametrize("generation", ["2020-05", "2020-08", "2025-06"])
 @pytest.mark.parametrize("token", ["wrong", "with a space", None])
 def test_row_63_a_bad_token_ends_the_run(token: str | None, generation: str) -> None:
-    """When the server does not know who is asking, nothing more is sent; the rest is listed."""
+    """When the server rejects the token, no more requests are sent; the other IDs are listed."""
     with LocalTator(TOKEN, server=generation) as server:
         api = tator.get_api(server.host, TOKEN)
         keys = api.api_client.configuration.api_key
@@ -369,7 +369,7 @@ def test_a_missing_permission_does_not_end_the_run(server: LocalTator) -> None:
 def test_only_the_whole_sentence_of_the_framework_ends_the_run(
     status: int, message: str, attempted: int
 ) -> None:
-    """That the word "token" occurs in a message is not enough to give up all the others."""
+    """The run continues if a message only contains the word "token"."""
     body = json.dumps({"detail": message}).encode()
     with Peer(answering(http(status, body), keep=True)) as peer:
         result = bulk.delete_jobs(make_api(peer.host), ["a", "b", "c"], max_workers=1)
@@ -608,7 +608,7 @@ def test_row_62_thousands_of_failures_with_large_pages_take_little_memory() -> N
 
 
 def test_ctrl_c_loses_no_known_outcome(server: LocalTator, api: tator.JobApi, gate: Gate) -> None:
-    """It returns soon with what is known, what is not known, and what was not sent."""
+    """The result soon lists known outcomes, unknown outcomes, and the IDs that were not sent."""
     quick, *others = server.launch(30).run_uids
     gate.let_through(quick)
     thread = interrupt_when(lambda: gate.wait_for(4))
@@ -648,7 +648,7 @@ def test_ctrl_c_waits_a_moment_for_what_is_in_flight(
     assert caught.value.result.deleted == list(run_uids)
 
 
-def test_a_ctrl_c_that_ends_no_wait_is_noticed(
+def test_a_ctrl_c_is_noticed_even_if_it_ends_no_wait(
     server: LocalTator, api: tator.JobApi, gate: Gate
 ) -> None:
     """On Windows, or where it comes just before a wait, it takes half a second more."""
@@ -674,7 +674,7 @@ def test_a_ctrl_c_that_ends_no_wait_is_noticed(
 def test_a_second_ctrl_c_ends_the_wait_for_what_is_in_flight(
     server: LocalTator, api: tator.JobApi, gate: Gate
 ) -> None:
-    """The result comes at once, and is complete."""
+    """The call ends at once with a complete result."""
     presses = 0
     ended = threading.Event()
 
@@ -857,7 +857,7 @@ def test_a_callable_gets_done_and_total(server: LocalTator, api: tator.JobApi) -
 
 
 def test_a_generator_has_no_total(server: LocalTator, api: tator.JobApi) -> None:
-    """How many IDs a generator will yield is not known."""
+    """The number of IDs that a generator will yield is unknown."""
     seen: list[tuple[int, int | None]] = []
     run_uids = server.launch(2).run_uids
     bulk.delete_jobs(api, iter(run_uids), progress=lambda *counts: seen.append(counts))
@@ -914,7 +914,7 @@ def test_a_bar_is_shown_where_a_person_watches(
     assert shown or not screen.getvalue()
 
 
-def test_nobody_watches_where_there_is_no_standard_error(
+def test_no_bar_is_shown_without_standard_error(
     server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program without a console, such as one of pythonw, runs silently."""
@@ -922,7 +922,7 @@ def test_nobody_watches_where_there_is_no_standard_error(
     assert len(bulk.delete_jobs(api, server.launch(3).run_uids).deleted) == 3
 
 
-def test_a_notebook_is_watched(
+def test_a_bar_is_shown_in_a_notebook(
     server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shell that has a kernel shows a bar, IPython's own in a pipe does not."""

@@ -46,7 +46,7 @@ def test_a_result_maps_ids_to_outcomes_in_the_order_given() -> None:
 
 
 def test_a_uuid_finds_the_outcome_of_its_string() -> None:
-    """So does a member of an enumeration of strings, which stands for its value."""
+    """A member of an enumeration of strings finds the outcome of its value."""
     outcome = tator.InlineResponse2044("Cancelled.")
     result = bulk.BulkResult({UID: outcome})
     kind = enum.Enum("kind", {"WRONG_VIDEO": UID}, type=str)
@@ -112,7 +112,7 @@ def test_a_result_raises_one_error_for_all_failures() -> None:
     bulk.BulkResult({"a": tator.InlineResponse2044()}).raise_for_failures()
 
 
-def test_the_sentences_of_that_error_end_once() -> None:
+def test_the_error_for_all_failures_has_no_double_periods() -> None:
     """There is one period between what failed and what to do."""
     error = tator.ServiceException(500, "Error", hint="Look.", maybe_applied=True)
     with pytest.raises(tator.ApiException) as caught:

@@ -145,7 +145,7 @@ not_under_coverage = pytest.mark.skipif(
 
 @not_under_coverage
 @pytest.mark.parametrize("way", ["into_idle", "into_busy", "again_and_again"])
-def test_row_56_exceptions_thrown_into_workers_hang_no_run(way: str) -> None:
+def test_row_56_a_run_ends_after_exceptions_in_its_workers(way: str) -> None:
     """Each job has one outcome and at most one request; the run replaces the threads.
 
     In a separate process: Python 3.11 hangs if it is traced, as for coverage, while such an
@@ -182,10 +182,10 @@ def test_the_call_of_a_thread_that_died_may_have_been_applied(
     assert len(server.requests) == 1
 
 
-def test_row_56_a_thread_struck_at_any_line_hangs_no_run(
+def test_row_56_a_run_ends_after_an_exception_at_any_line_of_a_thread(
     server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of 50 threads is struck at another line; each job has its outcome, and truly so."""
+    """Each of 50 threads gets the exception at another line; each job has its true outcome."""
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     threads = itertools.count()
     lines: dict[threading.Thread, Iterator[int]] = {}
@@ -367,7 +367,7 @@ def test_without_threads_a_bad_token_ends_the_run_too(server: LocalTator) -> Non
     assert (len(result.failed), len(result.not_attempted)) == (1, 4)
 
 
-def test_row_44_what_a_signal_handler_raises_while_a_thread_is_started_comes_through(
+def test_row_44_an_exception_of_a_signal_handler_is_raised_while_a_thread_starts(
     server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not taken for a lack of threads, though it is of the same class."""
@@ -414,7 +414,7 @@ def test_row_50_each_call_runs_in_a_copy_of_the_callers_context(
     assert request_id.get() == "later"
 
 
-def test_threads_of_the_callers_own_share_the_client(server: LocalTator, api: tator.JobApi) -> None:
+def test_threads_of_the_caller_share_the_client(server: LocalTator, api: tator.JobApi) -> None:
     """Within the process nothing is pickled, so that any hook works."""
     api.api_client.configuration.refresh_api_key_hook = lambda configuration: None
     run_uids = server.launch(10).run_uids
@@ -472,13 +472,13 @@ def test_a_process_pool_does_the_work(
     assert 1 <= len(connections) <= 2
 
 
-def test_ids_with_the_same_name_hang_no_process_pool(
+def test_a_process_pool_handles_ids_that_are_shown_alike(
     server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
 ) -> None:
-    """Nor do those that can't be IDs: each has its own outcome."""
+    """Values that can't be IDs are included; each value has a separate outcome."""
 
     class Odd(str):
-        """A string that is shown otherwise, and whose class is unknown in other processes."""
+        """A string with another `str()`, whose class is unknown in other processes."""
 
         def __str__(self) -> str:
             return "odd"
@@ -509,7 +509,7 @@ def raise_lookup_error(configuration: tator.Configuration) -> None:
     raise LookupError("no new token")
 
 
-def test_what_a_hook_raises_in_another_process_comes_through(
+def test_an_exception_of_a_hook_in_another_process_is_raised(
     server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
 ) -> None:
     """As it does on a thread: the run ends with it."""
@@ -526,7 +526,7 @@ def end_this_process(configuration: tator.Configuration) -> None:
 def test_a_broken_pool_loses_nothing(
     server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
 ) -> None:
-    """When a process dies, the jobs that it had in hand may be cancelled; the rest is listed."""
+    """When a process dies, its jobs in progress may be cancelled; the others are listed."""
     api.api_client.configuration.refresh_api_key_hook = end_this_process
     run_uids = server.launch(300).run_uids
     result = bulk.delete_jobs(api, run_uids, max_workers=4, executor=spawned)
@@ -538,7 +538,7 @@ def test_a_broken_pool_loses_nothing(
     assert [*result, *result.not_attempted] == list(run_uids)
 
 
-def test_a_client_that_cannot_travel_says_why(
+def test_a_client_that_cannot_be_pickled_is_reported_with_its_reason(
     server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
 ) -> None:
     """A hook that does not pickle fails each job with that reason, and never shows the token."""
@@ -566,7 +566,7 @@ def test_row_55_an_executor_that_was_shut_down_leaves_the_first_job_unknown(
 
 
 class Queueing(Executor):
-    """Queues the work, and then finds that it can start no thread for it."""
+    """Queues the work, and then fails to start a thread."""
 
     def __init__(self) -> None:
         self.queued: list[Callable[[], object]] = []
@@ -579,7 +579,7 @@ class Queueing(Executor):
 def test_row_55_an_executor_that_raises_after_it_queued_the_work_leaves_it_unknown(
     server: LocalTator, api: tator.JobApi
 ) -> None:
-    """The job is cancelled later on, by whoever empties the queue."""
+    """The job is cancelled later, when the queued work runs."""
     executor = Queueing()
     run_uids = server.launch(3).run_uids
     result = bulk.delete_jobs(api, run_uids, executor=executor)
@@ -589,7 +589,7 @@ def test_row_55_an_executor_that_raises_after_it_queued_the_work_leaves_it_unkno
     assert server.jobs[run_uids[0]] == "cancelled"
 
 
-def test_row_44_what_a_signal_handler_raises_in_submit_comes_through(
+def test_row_44_an_exception_of_a_signal_handler_is_raised_in_submit(
     server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told from what the executor itself raises."""
@@ -611,7 +611,7 @@ def test_row_44_what_a_signal_handler_raises_in_submit_comes_through(
 
 
 class Interrupting(Executor):
-    """Is interrupted while it takes up the second piece of work."""
+    """Is interrupted while the second piece of work is submitted."""
 
     def __init__(self) -> None:
         self._turns = itertools.count()
@@ -627,7 +627,7 @@ class Interrupting(Executor):
 def test_an_interrupt_while_work_is_submitted_leaves_it_unknown(
     server: LocalTator, api: tator.JobApi
 ) -> None:
-    """Whether the executor took it up can't be told, so the job may be cancelled."""
+    """The executor may have started the work, so the job may be cancelled."""
     run_uids = server.launch(3).run_uids
     with pytest.raises(bulk.BulkInterrupted) as caught:
         bulk.delete_jobs(api, run_uids, max_workers=2, executor=Interrupting())
@@ -658,7 +658,7 @@ class Elsewhere(Executor):
         self._threads.shutdown()
 
 
-def test_what_another_executor_takes_back_may_have_been_sent(server: LocalTator) -> None:
+def test_a_job_that_another_executor_cancels_may_have_been_sent(server: LocalTator) -> None:
     """Only of the standard executors does a cancelled future prove that nothing was sent."""
     run_uids = server.launch(9).run_uids
     api = tator.get_api(server.host, "wrong")
@@ -715,7 +715,7 @@ class Cluster(Waiting):
 def test_a_cluster_gets_no_more_tasks_at_a_time_than_asked_for(
     server: LocalTator, api: tator.JobApi, workers: int, tasks: int
 ) -> None:
-    """How many of them it works on at a time is not known; each makes up to four calls at once."""
+    """The number of concurrent tasks is unknown; each makes up to four calls at once."""
 
     class Counting(Cluster):
         __module__ = Cluster.__module__
@@ -756,7 +756,7 @@ def test_a_chunk_that_was_not_submitted_when_the_run_stopped_is_not_attempted(
 
 
 @pytest.mark.parametrize("way", ["never", "twice", "late"])
-def test_row_56_a_callback_that_goes_astray_hangs_no_run(
+def test_row_56_a_run_ends_after_a_callback_is_lost(
     server: LocalTator, api: tator.JobApi, way: str
 ) -> None:
     """The run looks for futures that are done, if nothing has ended for half a second."""
@@ -792,7 +792,7 @@ def test_row_56_a_callback_that_goes_astray_hangs_no_run(
     assert result.deleted == list(run_uids)
 
 
-def test_what_travels_shows_no_token(server: LocalTator, api: tator.JobApi) -> None:
+def test_the_arguments_of_a_task_show_no_token(server: LocalTator, api: tator.JobApi) -> None:
     """A scheduler that displays the arguments of its work shows nothing sensitive."""
     shown = []
 

@@ -222,20 +222,20 @@ def test_a_number_that_python_does_not_write_is_rejected() -> None:
 def test_a_value_that_could_reach_another_endpoint_is_rejected(
     check: Callable[[str, object], str], value: str
 ) -> None:
-    """A path has slashes and dots of its own, and proxies decode some of what is encoded."""
+    """Slashes and dots change the path, and proxies decode some encoded characters."""
     with pytest.raises(ApiValueError, match=r"^run_uid must not "):
         check("run_uid", value)
 
 
 @pytest.mark.parametrize("value", [None, 5, b"a", True, ["a"]])
-def test_an_identifier_is_a_string_or_a_uuid(value: object) -> None:
-    """A number would be another kind of ID."""
+def test_an_id_that_is_not_a_string_or_a_uuid_is_rejected(value: object) -> None:
+    """A number is an ID of another kind, such as a project's."""
     with pytest.raises(ApiTypeError, match=r"^run_uid must be a string or a UUID, not "):
         checks.identifier("run_uid", value)
 
 
-def test_an_identifier_is_returned_as_a_string() -> None:
-    """A UUID and an enumeration stand for their text."""
+def test_an_id_is_returned_as_a_string() -> None:
+    """A UUID is replaced by its text, a member of an enumeration by its value."""
     found = [checks.identifier("run_uid", value) for value in (UID, uuid.UUID(UID), Color.RED)]
     assert found == [UID, UID, "red"]
     assert {type(value) for value in found} == {str}
@@ -278,7 +278,7 @@ def test_any_other_text_is_percent_encoded(value: str) -> None:
         ("http://bücher.example", "http://xn--bcher-kva.example"),
     ],
 )
-def test_a_host_is_brought_into_one_form(value: str, kept: str) -> None:
+def test_a_host_is_normalized(value: str, kept: str) -> None:
     """Slashes and `/rest` at the end go, a prefix stays, names are in ASCII."""
     assert checks.host("host", value) == kept
 
@@ -369,7 +369,7 @@ def failing(error: Exception) -> Callable[[], None]:
 def test_what_a_function_raises_rejects_the_value(
     error: Exception, kind: type[ApiException], text: str
 ) -> None:
-    """Without its frames; an error of ours stays as it is."""
+    """The traceback's frames are removed; an error of tator stays unchanged."""
     with pytest.raises(kind) as caught:
         checks.rejecting("body", failing(error))
     assert str(caught.value) == text

@@ -204,7 +204,7 @@ def test_a_subclass_may_have_attributes() -> None:
     assert repr(mine).startswith(f"Mine(host='{HOST}', ")
 
 
-def test_a_host_of_none_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_of_none_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if it is set later."""
     configuration = Configuration(HOST)
     monkeypatch.setenv("TATOR_HOST", "https://other.example")
@@ -286,7 +286,7 @@ def test_no_display_shows_a_token() -> None:
     assert configuration.api_key["Authorization"] == SECRET
 
 
-def test_a_half_made_configuration_can_be_shown() -> None:
+def test_an_incomplete_configuration_can_be_shown() -> None:
     """A debugger may look at it before it is complete."""
     assert repr(Configuration.__new__(Configuration)) == "Configuration()"
 
@@ -406,7 +406,7 @@ def test_the_hook_is_called_once_before_each_request(local_tator: LocalTator) ->
 
 
 @pytest.mark.parametrize("error", [RuntimeError(SECRET), tator.UnauthorizedException(401, "Old")])
-def test_what_the_hook_raises_comes_through(local_tator: LocalTator, error: Exception) -> None:
+def test_an_exception_of_the_hook_is_raised(local_tator: LocalTator, error: Exception) -> None:
     """It is the caller's own exception; nothing was sent."""
 
     def refresh(configuration: Configuration) -> None:

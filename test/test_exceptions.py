@@ -91,8 +91,10 @@ def test_the_tree_at_the_top_of_the_module_shows_the_hierarchy() -> None:
         (ApiAttributeError, AttributeError),
     ],
 )
-def test_some_are_builtin_errors_too(kind: type[ApiException], builtin: type[Exception]) -> None:
-    """What Python has a name for is caught by that name as well, and shows its reason."""
+def test_some_errors_are_builtin_errors_too(
+    kind: type[ApiException], builtin: type[Exception]
+) -> None:
+    """An `except` clause for Python's class catches them, and shows the reason."""
     with pytest.raises(builtin) as caught:
         raise kind("No")
     assert str(caught.value) == "No"
@@ -110,17 +112,17 @@ def test_an_invalid_response_is_not_a_connection_error() -> None:
     assert not issubclass(ApiResponseError, ApiConnectionError)
 
 
-def test_a_refusal_proves_that_nothing_was_done() -> None:
-    """Redirects and the statuses that reject a request are refusals; others may be work."""
-    refusals = [status for status in range(600) if is_refusal(status)]
-    assert refusals == [*range(300, 400), 401, 403, 404, 405, 406, 407, 413, 414, 429]
+def test_a_status_that_rejects_the_request_proves_that_nothing_was_applied() -> None:
+    """These are redirects and some client errors; after other statuses, the work may be applied."""
+    rejecting = [status for status in range(600) if is_refusal(status)]
+    assert rejecting == [*range(300, 400), 401, 403, 404, 405, 406, 407, 413, 414, 429]
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_an_error_made_by_hand_is_in_doubt_unless_its_class_proves_the_opposite(
+def test_an_error_made_by_hand_is_maybe_applied_unless_its_class_proves_the_opposite(
     kind: type[ApiException],
 ) -> None:
-    """A user's test or a wrapper makes errors without saying what the server did."""
+    """Tests and wrappers make errors without the argument `maybe_applied`."""
     assert kind(reason="x").maybe_applied is (kind.__name__ not in PROVE_THAT_NOTHING_WAS_DONE)
 
 
@@ -128,10 +130,10 @@ def test_an_error_made_by_hand_is_in_doubt_unless_its_class_proves_the_opposite(
     ("status", "maybe_applied"),
     [(None, True), (0, True), (302, False), (400, True), (404, False), (405, False), (500, True)],
 )
-def test_an_error_made_by_hand_is_in_doubt_unless_its_status_proves_the_opposite(
+def test_an_error_made_by_hand_is_maybe_applied_unless_its_status_proves_the_opposite(
     status: int | None, maybe_applied: bool
 ) -> None:
-    """The plain class knows by the status alone."""
+    """`ApiException` itself decides by the status."""
     error = ApiException(status=status, reason="x")
     assert (error.status, error.maybe_applied) == (status or 0, maybe_applied)
     assert ApiException(status, "x", None, not maybe_applied).maybe_applied is not maybe_applied
@@ -140,10 +142,10 @@ def test_an_error_made_by_hand_is_in_doubt_unless_its_status_proves_the_opposite
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("status", [0, 200, 302, 400, 403, 404, 500])
 @pytest.mark.parametrize("maybe_applied", [True, False])
-def test_an_error_rebuilt_from_its_args_keeps_its_doubt(
+def test_an_error_rebuilt_from_its_args_keeps_maybe_applied(
     kind: type[ApiException], status: int, maybe_applied: bool
 ) -> None:
-    """Celery and its like keep the class and `args` alone."""
+    """Celery and similar tools keep only the class and `args`."""
     error = kind(status, "Reason", maybe_applied=maybe_applied, message="m")
     rebuilt = kind(*error.args)
     assert (rebuilt.status, rebuilt.reason) == (status, "Reason")
@@ -151,7 +153,7 @@ def test_an_error_rebuilt_from_its_args_keeps_its_doubt(
     assert rebuilt.args == error.args
 
 
-def test_the_args_are_status_and_reason_where_these_show_the_doubt() -> None:
+def test_the_args_are_status_and_reason_if_these_imply_maybe_applied() -> None:
     """Programs print `args`, so nothing is there that need not be."""
     assert ApiException(404, "Not Found").args == (404, "Not Found")
     assert ApiException(404, "Not Found", maybe_applied=True).args == (404, "Not Found", None, True)
@@ -175,8 +177,8 @@ def test_an_error_takes_its_parts_from_a_response(data: object) -> None:
     assert error.maybe_applied
 
 
-def test_an_error_takes_the_doubt_of_a_response_if_it_knows_it() -> None:
-    """What is said beats it, and a double of a user's test knows nothing."""
+def test_an_error_takes_maybe_applied_from_a_response_that_has_it() -> None:
+    """An explicit argument overrides it; other objects in place of a response have no value."""
     response = SimpleNamespace(status=200, reason="OK", data=None, maybe_applied=False)
     assert not ApiResponseError(http_resp=response).maybe_applied
     assert ApiResponseError(http_resp=response, maybe_applied=True).maybe_applied
@@ -186,15 +188,15 @@ def test_an_error_takes_the_doubt_of_a_response_if_it_knows_it() -> None:
 
 
 def test_the_text_leads_with_what_support_needs() -> None:
-    """Status, reason, the server's message, method and URL stand in one line."""
+    """The first line has status, reason, the server's message, method and URL."""
     error = ApiException(
         403, "Forbidden", message="Invalid token.", method="DELETE", url="http://h/rest/Job/x"
     )
     assert str(error) == "403 Forbidden: Invalid token. (DELETE http://h/rest/Job/x)"
 
 
-def test_the_text_tells_the_doubt_and_what_to_do() -> None:
-    """Several attempts, the doubt and the hint follow, each as a sentence."""
+def test_the_text_says_maybe_applied_and_what_to_do() -> None:
+    """The attempts, the possible effect and the hint follow, each as a sentence."""
     error = ApiException(
         reason="Timed out waiting for a response",
         method="DELETE",
@@ -208,8 +210,8 @@ def test_the_text_tells_the_doubt_and_what_to_do() -> None:
     )
 
 
-def test_the_text_tells_no_doubt_of_a_request_that_was_never_made() -> None:
-    """An error made by hand has no method, and no request that could have been applied."""
+def test_the_text_of_an_error_without_a_request_says_nothing_about_the_server() -> None:
+    """An error made by hand has no method, so no request may have been applied."""
     assert str(ApiException(500, "x")) == "500 x"
     assert str(ApiValueError(reason="run_uid must not be empty", hint="Set it.")) == (
         "run_uid must not be empty. Set it."

@@ -719,7 +719,7 @@ def test_an_api_of_a_generators_shape_sends_its_models(medias: LocalTator) -> No
 
 
 @pytest.mark.parametrize("given", [{"form": [("name", "dive")]}, {"files": {"file": "dive.mp4"}}])
-def test_a_form_is_rejected_and_not_dropped(medias: LocalTator, given: dict[str, Any]) -> None:
+def test_a_form_is_rejected_with_an_error(medias: LocalTator, given: dict[str, Any]) -> None:
     """No endpoint takes a form or a file, so a program that passes one gets an error."""
     with client_of(medias) as client, pytest.raises((TypeError, ValueError)) as caught:
         MediaApi(client).create_media(7, Media(), **given)

@@ -41,7 +41,7 @@ def error_of(
     method: str = "DELETE",
     headers: dict[str, str] | None = None,
 ) -> ApiException:
-    """The error that a response stands for."""
+    """The error that tator makes of a response."""
     meaning = meaning_of(status, headers or {}, data)
     return meaning.kind(
         status,
@@ -96,20 +96,20 @@ def test_an_unknown_id_is_named_on_each_server() -> None:
         (501, b"", JOB, "DELETE"),
     ],
 )
-def test_a_response_that_says_it_all_has_no_hint(
+def test_a_response_without_a_known_remedy_has_no_hint(
     status: int, data: bytes, path: str, method: str
 ) -> None:
-    """No hint says more than is known."""
+    """A general hint would not help with these statuses."""
     assert hint(status, data, path, method) is None
 
 
 @pytest.mark.parametrize("path", [GROUP, "/rest/JobGroup/uid"])
-def test_a_server_without_job_groups_is_told_by_its_404(path: str) -> None:
+def test_a_404_of_a_server_without_job_groups_is_explained(path: str) -> None:
     """The hint names the argument that works there."""
     assert "delete_job_group(group_id, project=...)" in str(hint(404, NOT_FOUND_PAGE, path))
 
 
-def test_a_server_without_projects_is_told_by_its_404() -> None:
+def test_a_404_of_a_server_without_projects_is_explained() -> None:
     """The hint says to leave the argument out; another request there has no group to cancel."""
     told = str(hint(404, NOT_FOUND_PAGE, GROUP_OF_A_PROJECT))
     assert told.endswith("leave project= out.")
@@ -175,7 +175,7 @@ def test_an_unauthorized_request_has_one_hint(words: str) -> None:
 
 @pytest.mark.parametrize("status", [302, 407, 502, 503, 504])
 def test_other_statuses_say_nothing_of_the_token(status: int) -> None:
-    """They come from what stands in front of Tator."""
+    """A proxy or a load balancer in front of Tator sends them."""
     assert "token" not in str(hint(status, b"", credentials=WITHOUT_TOKEN)).lower()
 
 
@@ -187,7 +187,7 @@ def test_an_operation_without_authentication_says_nothing_of_the_token() -> None
 
 
 def test_a_token_that_call_api_kept_is_named() -> None:
-    """Whoever calls another endpoint has to say that it takes the token."""
+    """A call of another endpoint sends the token only with `auth_settings`."""
     kept = Credentials(are_needed=False, sent=None, are_set=True)
     told = hint(400, failure(NOT_PROVIDED), credentials=kept)
     assert told == "No token was sent: call_api sends it with auth_settings=['TokenAuth']."
@@ -224,8 +224,8 @@ def test_a_rejected_token_says_what_is_wrong_with_it(status: int, data: bytes, t
         body(error="Authentication failed"),
     ],
 )
-def test_an_expired_token_is_to_be_refreshed(data: bytes) -> None:
-    """Another prefix would not help."""
+def test_the_hint_for_an_expired_token_is_to_refresh_it(data: bytes) -> None:
+    """It does not propose another prefix."""
     told = str(
         hint(
             401,
@@ -254,14 +254,14 @@ def test_a_missing_permission_says_whom_to_ask(path: str) -> None:
         (400, body(detail="Request was throttled."), {}, "takes fewer requests at a time"),
     ],
 )
-def test_a_server_that_asks_to_wait_is_heard(
+def test_the_hint_names_the_wait_that_the_server_asks_for(
     status: int, data: bytes, headers: dict[str, str], told: str
 ) -> None:
     """The hint has the seconds, if the server names them."""
     assert told in str(hint(status, data, headers=headers))
 
 
-def test_a_part_of_a_second_is_not_shown_as_none() -> None:
+def test_a_part_of_a_second_is_not_shown_as_zero() -> None:
     """A date may be less than a second away."""
     error = error_of(429)
     error.retry_after = 0.2
@@ -293,8 +293,8 @@ def test_a_failure_after_the_cancellation_says_that_the_job_is_cancelled() -> No
         (999, b"", "Check that Configuration.host is a Tator server."),
     ],
 )
-def test_what_stands_in_front_of_the_server_is_told(status: int, data: bytes, told: str) -> None:
-    """The hint names the setting to look at, if there is one."""
+def test_the_hint_names_the_likely_source_of_a_status(status: int, data: bytes, told: str) -> None:
+    """It names the setting to check, if there is one."""
     assert told in str(hint(status, data))
 
 

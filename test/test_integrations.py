@@ -79,7 +79,7 @@ def recorder(directory: Path) -> vcr.VCR:
     return vcr.VCR(cassette_library_dir=str(directory), filter_headers=["authorization"])
 
 
-def test_vcr_replays_what_it_recorded_when_the_server_is_gone(tmp_path: Path) -> None:
+def test_vcr_replays_a_recording_after_the_server_stopped(tmp_path: Path) -> None:
     """A recorded call gets its response from the cassette, on the same client or a new one."""
     with LocalTator() as server:
         run_uid = server.launch().run_uids[0]

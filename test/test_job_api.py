@@ -135,7 +135,7 @@ def test_options_may_be_none_as_in_generated_code(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_data_alone_can_be_asked_for(
+def test_a_call_can_return_data_alone(
     local_tator: LocalTator, api: tator.JobApi, operation: str
 ) -> None:
     """`_return_http_data_only` makes the long form short, and does nothing to the short one."""
@@ -147,7 +147,7 @@ def test_data_alone_can_be_asked_for(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_signature_is_the_promised_one(form: str) -> None:
+def test_a_signature_is_as_documented(form: str) -> None:
     """One positional argument, and the options by name."""
     parameters = list(inspect.signature(getattr(tator.JobApi, form)).parameters.values())[1:]
     names = [parameter.name for parameter in parameters]
@@ -204,7 +204,9 @@ def test_a_uuid_is_an_id(local_tator: LocalTator, api: tator.JobApi) -> None:
     assert api.delete_job(named.OTHER).message
 
 
-def test_an_odd_id_is_encoded(local_tator: LocalTator, api: tator.JobApi) -> None:
+def test_an_id_with_special_characters_is_encoded(
+    local_tator: LocalTator, api: tator.JobApi
+) -> None:
     """It arrives as one segment of UTF-8."""
     with pytest.raises(tator.ServiceException):
         api.delete_job("ä ?#&=+;{x}")
@@ -247,7 +249,7 @@ def test_an_unknown_group_of_a_project_returns_as_any_success(
 
 
 @since_september_2020
-def test_an_odd_group_id_is_encoded_in_the_query(
+def test_a_group_id_with_special_characters_is_encoded_in_the_query(
     local_tator: LocalTator, api: tator.JobApi
 ) -> None:
     """It arrives as one value, and nothing is added to the query."""
@@ -333,7 +335,7 @@ def test_an_api_takes_anything_that_calls_endpoints() -> None:
 
 
 @pytest.mark.parametrize("wrong", [tator.Configuration(), 5, "x", SimpleNamespace(call_api=5)])
-def test_another_thing_than_a_client_is_rejected(wrong: Any) -> None:
+def test_a_value_that_is_not_a_client_is_rejected(wrong: Any) -> None:
     """It is found when it is passed."""
     with pytest.raises(tator.ApiTypeError, match="api_client must be an ApiClient, not"):
         tator.JobApi(wrong)

@@ -40,7 +40,7 @@ def test_the_handler_writes_to_standard_error(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.endswith(" DEBUG tator words\n")
 
 
-def test_one_handler_is_there_however_often_it_is_started(tmp_path: Path) -> None:
+def test_a_handler_that_is_started_again_replaces_the_first(tmp_path: Path) -> None:
     """The last one counts, and the level of the logger is kept from before the first."""
     before = list(logs.logger.handlers)
     root = list(logging.getLogger().handlers), list(logging.getLogger("urllib3").handlers)

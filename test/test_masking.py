@@ -62,8 +62,8 @@ ESCAPES = [
 ]
 
 
-def test_a_secret_shows_stars_and_is_its_value() -> None:
-    """Displays use `repr`; whoever sends it uses the string."""
+def test_a_sensitive_string_shows_stars_and_equals_its_value() -> None:
+    """Displays use `repr`; a request uses the string."""
     secret = Secret(TOKEN)
     assert repr(secret) == "'***'" == repr({"key": secret})[8:-1]
     assert secret == TOKEN == str(secret)
@@ -71,7 +71,7 @@ def test_a_secret_shows_stars_and_is_its_value() -> None:
 
 
 @pytest.mark.parametrize("key", [slice(8), slice(2, 80), slice(None, None, -1), 3])
-def test_a_slice_of_a_secret_shows_stars(key: Any) -> None:
+def test_a_slice_of_a_sensitive_string_shows_stars(key: Any) -> None:
     """Tracebacks with local variables cut long strings before they show them."""
     assert repr(Secret(TOKEN)[key]) == "'***'"
     assert Secret(TOKEN)[key] == TOKEN[key]
@@ -81,7 +81,7 @@ def test_a_slice_of_a_secret_shows_stars(key: Any) -> None:
     "duplicate", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))]
 )
 @pytest.mark.parametrize("secret", [Secret(TOKEN), ProxyUrl(PROXY)])
-def test_a_copy_of_a_secret_shows_stars(duplicate: Any, secret: Secret) -> None:
+def test_a_copy_of_a_sensitive_string_shows_stars(duplicate: Any, secret: Secret) -> None:
     """Copies and pickles stay sensitive."""
     new = duplicate(secret)
     assert (type(new), new, repr(new)) == (type(secret), secret, repr(secret))
@@ -220,13 +220,13 @@ def test_the_names_of_headers_are_cleaned_too() -> None:
     ],
 )
 def test_a_text_without_a_sensitive_value_stays_as_it_is(text: str) -> None:
-    """Escapes that stand for nothing too, also beside a value."""
+    """This includes invalid escapes, also beside a sensitive value."""
     assert redactor().text(text) == text
     assert redactor().text(f"{text}|{TOKEN}|{text}") == f"{text}|***|{text}"
 
 
-def test_values_side_by_side_are_one() -> None:
-    """How many there were is nobody's business."""
+def test_adjacent_values_are_masked_as_one() -> None:
+    """The text does not show how many there were."""
     assert redactor().text(TOKEN * 3) == "***"
     assert redactor().text(f"{TOKEN} {TOKEN}") == "*** ***"
 
@@ -236,7 +236,7 @@ def test_values_side_by_side_are_one() -> None:
     [TOKEN, TOKEN[:7], "a", "\\", "\\u0061", "&amp;", "&#x61;", "%61", "&", "\\\\u0061"],
 )
 def test_a_large_body_is_cleaned_in_reasonable_time(filler: str) -> None:
-    """A run that grows with the square of the length would not end within the test's patience."""
+    """With quadratic time, the test would reach its timeout."""
     body = (filler * 65536)[:65536]
     for token in (TOKEN, "a" * 2000 + TOKEN, TOKEN * 40):
         assert TOKEN not in redactor(f"Token {token}").text(f"{body} {TOKEN}")

@@ -79,7 +79,7 @@ def test_equality_stays_within_the_type() -> None:
 
 
 def test_a_model_has_no_hash() -> None:
-    """Its values may change, so it can't be a key."""
+    """Its values may change, so a dictionary rejects it."""
     with pytest.raises(TypeError, match="unhashable"):
         hash(InlineResponse2044("a"))
 

@@ -479,7 +479,7 @@ def warnings_of(client: RESTClientObject, url: str, *, has_token: bool) -> list[
         ("http://localhost/", True, True, None),
     ],
 )
-def test_what_others_can_read_is_warned_of_once(
+def test_an_insecure_connection_is_warned_of_once(
     url: str, has_token: bool, verify_ssl: bool, words: str | None
 ) -> None:
     """A token over plain http to another machine, and https without verification."""
@@ -732,7 +732,7 @@ def test_the_signature_of_request_is_the_generated_clients() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_only_what_changes_nothing_can_not_have_been_applied(verb: str) -> None:
+def test_only_a_reading_request_is_never_maybe_applied(verb: str) -> None:
     """A lost response to GET, HEAD or OPTIONS cannot have changed anything."""
     with Peer(answering(Connection.reset)) as peer:
         send = getattr(client_of(peer.host, retries=0), verb)
@@ -742,8 +742,8 @@ def test_only_what_changes_nothing_can_not_have_been_applied(verb: str) -> None:
 
 @pytest.mark.usefixtures("no_backoff")
 @pytest.mark.parametrize("verb", ["POST", "PATCH"])
-def test_what_is_not_idempotent_is_sent_once(verb: str) -> None:
-    """A lost response is not worth a second one; PUT is sent again."""
+def test_a_request_that_is_not_idempotent_is_sent_once(verb: str) -> None:
+    """A request whose response was lost is not sent again, except an idempotent one such as PUT."""
     with Peer(answering(Connection.reset)) as peer:
         send = getattr(client_of(peer.host), verb)
         error = failure(ApiConnectionError, send, f"{peer.host}/x", body={}, maybe_applied=True)
@@ -839,7 +839,7 @@ def test_row_33_a_token_over_plain_http_is_warned_of_once(name: str) -> None:
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_an_error_of_the_servers_has_its_words() -> None:
+def test_an_error_of_the_server_has_its_message() -> None:
     """Status, message, headers and body, masked."""
     body = json.dumps({"message": f"No {TOKEN} here."}).encode()
     with Peer(answering(response(404, body, {"X-Back": TOKEN}, "Gone"))) as peer:

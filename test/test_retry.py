@@ -114,7 +114,7 @@ def test_an_idempotent_method_is_retried(method: str) -> None:
 
 
 def test_the_backoff_doubles_up_to_eight_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is drawn from the whole range, so that many clients do not return in step."""
+    """The delay is random from 0 up, so that clients do not all retry at the same time."""
     ranges = []
 
     def longest(least: float, most: float) -> float:

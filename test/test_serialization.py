@@ -347,7 +347,7 @@ def test_a_number_without_a_form_in_json_is_a_value_error(number: float) -> None
 
 
 def test_a_response_without_content_is_an_empty_model() -> None:
-    """A model is made if it can be without values; nothing else stands for no content."""
+    """A model is made if it needs no values; for other types, the result is `None`."""
     assert empty(InlineResponse2044) == empty("InlineResponse2044") == InlineResponse2044()
     job = empty(Job, SETTINGS)
     assert (type(job), job.number, job.local_vars_configuration) == (Job, None, SETTINGS)

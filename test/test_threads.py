@@ -23,7 +23,7 @@ def test_work_is_done_on_a_daemon_thread() -> None:
     assert (value, thread.name, thread.daemon) == (5, "a name", True)
 
 
-def test_a_system_without_threads_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_threads_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller decides what it means."""
 
     def start(self: threading.Thread) -> None:
@@ -34,8 +34,8 @@ def test_a_system_without_threads_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         threads.start(print, name="a name")
 
 
-def test_an_interpreter_that_ends_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The work is the caller's then."""
+def test_an_interpreter_that_ends_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller then does the work."""
 
     def start(self: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")

@@ -161,9 +161,9 @@ def is_loopback(host: str) -> bool:
 def _making_alone() -> Iterator[None]:
     """Make one route at a time, and let nobody fork meanwhile.
 
-    A child that is forked in the middle of an import would wait for that import forever. Whoever
-    can't have the lock for a second goes on without it: a signal handler may wait for a call that
-    another thread makes.
+    A child that is forked in the middle of an import would wait for that import forever. A thread
+    that waits a second for the lock goes on without it: a signal handler may wait for a call of
+    another thread.
     """
     lock = _lock()
     held = lock.acquire(timeout=_LONGEST_MAKING)

@@ -335,7 +335,7 @@ def test_row_52_a_toggled_verify_ssl_leaves_no_unverified_route(tls: Tls, tmp_pa
 
 
 def test_row_52_each_server_sees_only_its_own_token() -> None:
-    """URL and token come from one configuration, whoever assigns another meanwhile."""
+    """A call takes URL and token from one configuration, even if a thread assigns another one."""
     ended = threading.Event()
     with LocalTator("token-one") as one, LocalTator("token-two") as two:
         apis = [tator.get_api(server.host, server.token) for server in (one, two)]
@@ -363,8 +363,8 @@ def test_row_52_each_server_sees_only_its_own_token() -> None:
         assert len(one.requests) + len(two.requests) == 100
 
 
-def test_row_53_a_call_goes_by_what_the_hook_left(tls: Tls) -> None:
-    """Host, token, prefix and TLS settings included; the next call goes by the next change."""
+def test_row_53_a_call_uses_the_settings_that_the_hook_made(tls: Tls) -> None:
+    """They include host, token, prefix and TLS; the next call uses the next change."""
 
     def hook(configuration: Configuration) -> None:
         server = servers.pop(0)
@@ -492,7 +492,7 @@ class Loop(dict[str, Any]):
     ids=lambda options: "-".join(options),
 )
 def test_an_argument_that_cannot_be_sent_is_rejected(options: dict[str, Any]) -> None:
-    """The error is one of ours, and nothing was sent."""
+    """The error is an `ApiTypeError` or `ApiValueError`, and nothing was sent."""
     with Peer(answering(http())) as peer:
         client = make_api(peer.host).api_client
         with pytest.raises((ApiTypeError, ApiValueError)) as caught:
@@ -575,8 +575,8 @@ def test_row_67_a_group_without_its_id_is_rejected(group_id: Any, options: Any) 
 # Errors made by hand
 
 
-def test_row_45_an_error_made_by_hand_is_in_doubt_unless_it_proves_the_opposite() -> None:
-    """By its class, or by its status."""
+def test_row_45_an_error_made_by_hand_is_maybe_applied_unless_it_proves_the_opposite() -> None:
+    """The proof is its class or its status."""
     doubtful = [
         *(ApiException(), ApiException(500), ApiException(400), ApiException("no status")),
         *(ServiceException(503), ApiTimeoutError(), ApiConnectionError(reason="lost")),
@@ -590,7 +590,7 @@ def test_row_45_an_error_made_by_hand_is_in_doubt_unless_it_proves_the_opposite(
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_row_45_an_error_rebuilt_from_its_args_keeps_its_doubt() -> None:
+def test_row_45_an_error_rebuilt_from_its_args_keeps_maybe_applied() -> None:
     """The 404 of a retry after a lost response proves nothing, in another process neither."""
     with LocalTator(TOKEN, server="2025-06") as server:
         api = make_api(server.host)

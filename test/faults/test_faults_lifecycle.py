@@ -88,7 +88,7 @@ def test_row_34_threads_share_a_client(echoing: Peer, tls: Tls) -> None:
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """Fork; the child does the work and leaves at once. Returns the child's process id."""
+    """Fork; the child does the work and exits at once. Returns the child's process ID."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -128,7 +128,7 @@ def test_row_35_a_fork_with_a_warm_pool(echoing: Peer, tls: Tls) -> None:
 
 @forks
 def test_row_35_a_fork_with_the_async_pool_in_use(echoing: Peer, tls: Tls) -> None:
-    """A child has threads of its own, and the parent's calls go on."""
+    """A child starts new threads, and the parent's calls continue."""
     api = make_api(echoing.host, ssl_ca_cert=tls.ca_file, connection_pool_maxsize=2)
 
     def check(label: str) -> None:
@@ -512,7 +512,7 @@ def test_row_41_success_is_never_invented(
     with LocalTator(TOKEN) as server:
         uid = server.launch().run_uids[0]
         getattr(server, fault)(after_applying=True)
-        if status != 500:  # which is what the server itself says of a job that is gone
+        if status != 500:  # the server's own status for a job that is not running
             server.fail(status)
         error = failure(kind, make_api(server.host).delete_job, uid, maybe_applied=True)
         assert (error.status, error.attempts) == (status, 2)
@@ -520,8 +520,8 @@ def test_row_41_success_is_never_invented(
         assert "The server may have applied this request." in str(error)
 
 
-def test_row_42_a_group_that_was_cancelled_in_silence() -> None:
-    """The server goes on and sends nothing: a timeout, and it may have been applied."""
+def test_row_42_a_group_cancelled_without_a_response_may_be_applied() -> None:
+    """The server cancels the group and sends nothing, so the call times out."""
     with LocalTator(TOKEN) as server:
         group = server.launch(3)
         server.delay(60)

@@ -321,7 +321,7 @@ def test_row_09_an_unusable_tls_file_is_rejected(
     assert setting in str(error)
 
 
-def test_row_09_a_key_without_its_certificate_is_rejected(tls: Tls) -> None:
+def test_row_09_a_private_key_without_its_certificate_is_rejected(tls: Tls) -> None:
     """The key must belong to the certificate, which must be there."""
     certificate, _ = tls.files("client.test")
     _, other_key = tls.files("other.test")

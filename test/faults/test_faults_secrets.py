@@ -131,7 +131,7 @@ def test_row_57_a_token_with_white_space_is_masked(token: str) -> None:
 
 
 def test_row_57_what_is_left_of_a_cut_body_is_masked() -> None:
-    """The bytes that arrived are no argument and no attribute of the cause either."""
+    """The arguments and attributes of the cause do not include the bytes that arrived."""
     whole = http(500, TOKEN.encode() * 9)
     with (
         Peer(answering(whole[:-50])) as peer,
@@ -257,7 +257,7 @@ def test_a_value_that_a_call_rejects_is_in_no_frame() -> None:
 
 
 def test_a_response_holds_no_token() -> None:
-    """Neither the last one nor the one in hand carries the request."""
+    """Neither the last response nor the returned one includes the request."""
     with LocalTator(TOKEN) as server:
         api = make_secret_api(server.host)
         info = api.delete_job_with_http_info(server.launch().run_uids[0])

@@ -80,7 +80,7 @@ def test_a_result_is_the_model_as_a_dictionary(server: LocalTator, tasks: Any) -
         (lambda s: s.drop(after_applying=True), tator.ApiConnectionError, True),
     ],
 )
-def test_an_error_keeps_its_doubt_as_a_result(
+def test_an_error_keeps_maybe_applied_as_a_result(
     server: LocalTator,
     tasks: Any,
     arrange: Any,
@@ -97,10 +97,10 @@ def test_an_error_keeps_its_doubt_as_a_result(
     assert server.token not in repr(vars(raised.value))
 
 
-def test_a_404_after_a_lost_response_keeps_its_doubt_as_a_result(
+def test_a_404_after_a_lost_response_keeps_maybe_applied_as_a_result(
     server: LocalTator, tasks: Any
 ) -> None:
-    """A status that would prove that nothing was done is sent with the doubt beside it."""
+    """The result includes `maybe_applied`, since a 404 usually proves that nothing was applied."""
     (run_uid,) = server.launch().run_uids
     server.drop(after_applying=True)
     server.fail(404)

@@ -63,7 +63,7 @@ def test_calls_work_while_freezegun_stops_the_clock(local_tator: LocalTator) -> 
     assert seen == [True, True, 5, 3, True]
 
 
-def test_a_client_that_was_throttled_while_the_clock_stood_still_works_after(
+def test_a_client_works_after_throttling_under_a_stopped_clock(
     local_tator: LocalTator,
 ) -> None:
     """No wait is taken over from freezegun's clock, also if the client has no deadline."""

@@ -57,7 +57,7 @@ def test_each_test_has_a_server_for_itself(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_started_by_hand_it_says_what_to_paste(tmp_path: Path, number: signal.Signals) -> None:
+def test_the_command_prints_the_settings_to_paste(tmp_path: Path, number: signal.Signals) -> None:
     """It prints exports and IDs, logs requests, and ends cleanly."""
     command = [sys.executable, "-m", "tator.testing", "--jobs", "2", "--token", "secret"]
     with subprocess.Popen(

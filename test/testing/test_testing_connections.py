@@ -106,7 +106,7 @@ def test_a_chunked_body_is_read(local_tator: LocalTator, body: str, status: int)
     assert local_tator.requests[0].body in (b"{}", b"{not json!")
 
 
-def test_a_client_that_waits_for_a_word_gets_it(local_tator: LocalTator) -> None:
+def test_a_client_that_expects_100_continue_gets_it(local_tator: LocalTator) -> None:
     """`Expect: 100-continue` gets its response before the body is sent."""
     with socket.create_connection(address(local_tator), timeout=10) as connection:
         connection.sendall(
@@ -134,7 +134,7 @@ def test_a_client_that_waits_for_a_word_gets_it(local_tator: LocalTator) -> None
         f"GET /{'x' * 70_000} HTTP/1.1\r\n\r\n",
     ],
 )
-def test_what_is_not_http_is_a_400(local_tator: LocalTator, request_: str) -> None:
+def test_a_request_that_is_not_http_gets_a_400(local_tator: LocalTator, request_: str) -> None:
     """A malformed request gets a page, and the connection is closed."""
     response = exchange(local_tator, request_)
     assert response.startswith("HTTP/1.1 400 Bad Request\r\n")
@@ -180,7 +180,7 @@ def test_a_client_may_send_on_after_a_rejection(local_tator: LocalTator) -> None
             connection.sendall(bytes(1 << 14))
 
 
-def test_an_endless_client_is_left(local_tator: LocalTator) -> None:
+def test_a_client_that_stays_after_a_rejection_is_disconnected(local_tator: LocalTator) -> None:
     """Nobody waits for long for a client that neither sends nor leaves after a rejection."""
     before = set(threading.enumerate())
     with socket.create_connection(address(local_tator), timeout=10) as connection:
@@ -245,7 +245,7 @@ def test_the_wrong_protocol_gets_a_page(server_context: ssl.SSLContext) -> None:
         secure.close()
 
 
-def test_closing_waits_for_nobody(server_context: ssl.SSLContext) -> None:
+def test_closing_does_not_wait_for_clients(server_context: ssl.SSLContext) -> None:
     """Idle, silent and delayed connections are cut, without a response, when the server closes."""
     for context in (None, server_context):
         with LocalTator(ssl_context=context) as server:

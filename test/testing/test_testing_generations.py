@@ -58,7 +58,7 @@ def test_a_job_is_cancelled(local_tator: LocalTator, server: str) -> None:
 
 
 @on(MAY, AUG, NOW)
-def test_an_id_of_nothing_that_runs_is_unknown(local_tator: LocalTator, server: str) -> None:
+def test_an_id_without_a_running_job_is_unknown(local_tator: LocalTator, server: str) -> None:
     """Unknown, already cancelled, in upper case, a group's: all look the same."""
     group = local_tator.launch(2)
     cancelled, running = group.run_uids
@@ -124,7 +124,7 @@ def test_a_group_that_is_not_in_the_project_is_zero_jobs(
 
 
 @on(NOW)
-def test_a_project_without_a_group_loses_all_algorithm_jobs(local_tator: LocalTator) -> None:
+def test_a_project_without_a_group_cancels_all_algorithm_jobs(local_tator: LocalTator) -> None:
     """Without `gid`, every algorithm job of the project is cancelled; `media_id` is ignored."""
     algorithms = local_tator.launch(2, project=7).run_uids + local_tator.launch(project=7).run_uids
     transcodes = local_tator.launch(project=7, kind="transcode").run_uids
@@ -157,7 +157,7 @@ def test_an_unknown_project_is_a_404(local_tator: LocalTator, method: str) -> No
 
 @on(MAY, AUG)
 @pytest.mark.parametrize("path", ["/rest/Jobs/1", "/rest/Transcode/{}"])
-def test_old_servers_lack_the_paths_of_today(local_tator: LocalTator, path: str) -> None:
+def test_old_servers_do_not_have_the_paths_of_today(local_tator: LocalTator, path: str) -> None:
     """`/rest/Jobs` and `/rest/Transcode` are pages that say "Not Found" there."""
     (uid,) = local_tator.launch(kind="transcode").run_uids
     reply = send(local_tator, path.format(uid))
@@ -271,7 +271,7 @@ def test_no_token_and_an_unknown_id_is_unknown(local_tator: LocalTator, server: 
         ("full_control", (MAY, AUG, NOW)),
     ],
 )
-def test_permissions_decide(
+def test_a_cancellation_needs_permission(
     local_tator: LocalTator, server: str, permission: str, may_cancel_on: tuple[str, ...]
 ) -> None:
     """Who may not cancel gets a 403 for a job that runs, and "unknown" for the others."""
@@ -477,7 +477,7 @@ def test_web_pages_ask_to_sign_in(local_tator: LocalTator, path: str) -> None:
 @pytest.mark.parametrize(
     ("length", "status"), [(4000, None), (4096, 400), (8100, 400), (9000, 414)]
 )
-def test_a_long_id_never_reaches_the_work(
+def test_a_long_id_is_rejected_before_the_work(
     local_tator: LocalTator, server: str, length: int, status: int | None
 ) -> None:
     """An ID of 4 kB is a page of gunicorn's, one of 9 kB a page of nginx's."""
@@ -507,9 +507,7 @@ def test_an_encoded_id_is_decoded(local_tator: LocalTator) -> None:
 
 
 @on(MAY, AUG, NOW)
-def test_responses_have_the_headers_that_clients_look_at(
-    local_tator: LocalTator, server: str
-) -> None:
+def test_responses_have_the_headers_that_clients_read(local_tator: LocalTator, server: str) -> None:
     """A response of the API says who serves, when, what may vary, and what is allowed."""
     (uid,) = local_tator.launch().run_uids
     for headers in (
@@ -549,7 +547,7 @@ def test_planned_failures_have_the_forms_of_the_generation(
 
 
 @on(MAY, AUG, NOW)
-def test_throttling_speaks_as_the_generation_does(local_tator: LocalTator, server: str) -> None:
+def test_throttling_has_the_message_of_the_generation(local_tator: LocalTator, server: str) -> None:
     """It is a 429 with `Retry-After` in May, and a 400 without it ever since."""
     (uid,) = local_tator.launch().run_uids
     local_tator.clock = lambda: 0.0

@@ -14,7 +14,7 @@ from tator import testing
 from tator.testing import LocalTator
 
 
-def test_64_clients_see_one_truth(local_tator: LocalTator) -> None:
+def test_64_clients_see_consistent_results(local_tator: LocalTator) -> None:
     """Every job is cancelled once, however many ask at once."""
     uids = local_tator.launch(64).run_uids
     with ThreadPoolExecutor(64) as pool:
@@ -43,7 +43,7 @@ def test_requests_are_kept_unchanged(local_tator: LocalTator) -> None:
     assert request.status == 404
 
 
-def test_on_request_sees_the_work_done_and_the_response_to_come(local_tator: LocalTator) -> None:
+def test_on_request_is_called_between_the_work_and_the_response(local_tator: LocalTator) -> None:
     """The function is called when the job is cancelled, before the client knows."""
     seen = []
     local_tator.on_request = lambda request: seen.append((request, local_tator.jobs))
@@ -53,7 +53,7 @@ def test_on_request_sees_the_work_done_and_the_response_to_come(local_tator: Loc
     assert (request.status, jobs) == (200, {uid: "cancelled"})
 
 
-def test_delays_can_be_lifted(local_tator: LocalTator) -> None:
+def test_a_delay_can_be_removed(local_tator: LocalTator) -> None:
     """`delay(0)` also sends the responses that are held back."""
     uids = local_tator.launch(2).run_uids
     arrivals = Arrivals(local_tator)
@@ -66,7 +66,7 @@ def test_delays_can_be_lifted(local_tator: LocalTator) -> None:
     assert send(local_tator, f"/rest/Job/{uids[1]}").status == 200
 
 
-def test_failures_have_their_headers_and_an_end(local_tator: LocalTator) -> None:
+def test_failures_have_headers_and_a_count(local_tator: LocalTator) -> None:
     """A planned failure is sent as often as it was planned, and nothing is applied."""
     (uid,) = local_tator.launch().run_uids
     local_tator.fail(503, times=2, headers={"Retry-After": "1", "server": "nginx"})

@@ -115,7 +115,7 @@ def test_the_root_is_what_urllib3_wrapped() -> None:
         assert root_of(error) is inner
 
 
-def test_the_root_is_never_what_led_to_another_exception() -> None:
+def test_the_root_is_never_the_context_of_an_exception() -> None:
     """A cause of an exception that is not urllib3's explains it, and is not what happened."""
     error = OSError(5, "x")
     error.__cause__ = KeyError("y")

@@ -75,7 +75,7 @@ def test_a_request_has_the_headers_that_are_given_and_no_other(peer: Peer) -> No
     ]
 
 
-def test_a_request_may_have_left_once_the_connection_is_there(peer: Peer) -> None:
+def test_a_request_may_be_sent_once_the_connection_is_open(peer: Peer) -> None:
     """That tells "not reached" from "the response was lost"."""
     connection = connection_to(peer)
     connection.connect()
@@ -170,8 +170,8 @@ def test_an_exception_of_the_caller_passes_while_a_connection_is_checked_or_clos
                 step()
 
 
-def test_a_socket_that_forgot_its_address_is_closed() -> None:
-    """It is still this connection's, whatever the system says about it."""
+def test_a_socket_without_an_address_is_closed() -> None:
+    """It is closed with its connection, although the system reports an error."""
     connection = Connection("127.0.0.1", 9)
     connection.sock = sock = AfterReset()
     connection.close()
@@ -188,10 +188,10 @@ class FailsToClose(socket.socket):
         raise self.error
 
 
-def test_a_connection_that_a_stranger_closes_meanwhile_is_not_connected(
+def test_a_connection_that_another_thread_closes_is_not_connected(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system's complaint about it means the same as a closed connection."""
+    """The system's error is read as a closed connection."""
 
     class ClosedMeanwhile(socket.socket):
         def getsockname(self) -> Any:
@@ -232,7 +232,7 @@ def test_an_address_that_cannot_have_a_socket_leaves_the_next_one(
     connection.close()
 
 
-def test_closing_is_quiet() -> None:
+def test_closing_raises_no_exception() -> None:
     """Unless the caller's own code raises meanwhile."""
     connection = Connection("127.0.0.1", 9)
     connection.sock = FailsToClose()

@@ -162,7 +162,7 @@ def test_every_exception_of_the_layers_below_becomes_an_api_exception(
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_the_mapping_tells_what_a_retry_may_help(
+def test_the_mapping_says_whether_to_retry(
     error: Exception, sent: bool, kind: type[ApiException], is_retryable: bool
 ) -> None:
     """Each kind of failure has its class, and is worth another attempt or not."""
@@ -299,7 +299,7 @@ def test_a_cause_that_shows_a_sensitive_value_is_left_out() -> None:
     ],
     ids=repr,
 )
-def test_what_this_machine_lacks_before_a_request_is_a_connection_error(error: Exception) -> None:
+def test_a_lack_of_resources_before_a_request_is_a_connection_error(error: Exception) -> None:
     """Nothing was sent, and no trace of it stays."""
     with pytest.raises(ApiConnectionError, match="Too many open files") as caught, before_sending():
         raise_from_package(error)

@@ -84,8 +84,8 @@ def test_a_connection_that_is_put_twice_is_there_once(pool: Pool) -> None:
     assert pool.idle.qsize() == 1
 
 
-def test_a_connection_that_works_no_more_is_closed(pool: Pool) -> None:
-    """It belongs to nobody, and neither does nothing at all."""
+def test_a_connection_that_cannot_be_reused_is_not_kept(pool: Pool) -> None:
+    """The pool also keeps no unopened connection, no `None` and no connection of another class."""
     response = get(pool)
     unread = response.connection
     pool.idle.put(unread)

@@ -39,7 +39,7 @@ def test_a_success_may_have_been_applied() -> None:
         (503, True, (True, True, False, 7.0)),
     ],
 )
-def test_an_error_tells_the_retry_policy_what_it_has_to_know(
+def test_an_error_has_what_the_retry_policy_needs(
     status: int, maybe_applied: bool, outcome: tuple[object, ...]
 ) -> None:
     """Whether to retry, that it was sent, whether it is throttling, and the seconds to wait."""

@@ -387,7 +387,7 @@ def test_a_mutated_response_is_what_h11_reads(data: bytes, method: str) -> None:
         (b"HTTP/1.1 204 No\r\n\r\n{}", False),
     ],
 )
-def test_a_connection_is_reusable_only_if_the_next_response_is_the_next(
+def test_a_connection_is_reusable_only_if_the_response_allows_it(
     data: bytes, expected: bool
 ) -> None:
     """Bytes after a response, a claimed body, a close and an old version all forbid it."""
@@ -454,7 +454,7 @@ def test_a_response_may_have_100_headers_and_100_trailers() -> None:
     ],
     ids=["a length", "no length", "chunks"],
 )
-def test_a_body_may_have_as_many_bytes_as_it_may_have(data: bytes) -> None:
+def test_a_body_may_have_the_most_bytes_allowed(data: bytes) -> None:
     """One byte more is too large, however it is framed."""
     assert response_to(data).read_all(10) == b"x" * 10
     with pytest.raises(TooLarge):

@@ -222,7 +222,7 @@ def test_a_fork_waits_until_a_route_is_made(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_nobody_waits_for_long_for_a_route_that_another_thread_makes(tmp_path: Path) -> None:
+def test_a_thread_waits_briefly_for_a_route_of_another_thread(tmp_path: Path) -> None:
     """A certificate file that blocks holds up neither other routes nor a fork."""
     pipe = tmp_path / "ca.pem"
     os.mkfifo(pipe)

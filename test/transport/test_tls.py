@@ -81,8 +81,8 @@ def test_a_file_that_cannot_be_used_is_named(
     assert caught.value.__cause__ is None
 
 
-def test_a_key_needs_its_certificate(tls: Tls) -> None:
-    """And must belong to it."""
+def test_a_private_key_without_its_certificate_is_rejected(tls: Tls) -> None:
+    """Another certificate's key is rejected, too."""
     certificate, key = tls.files("client.test")
     _, other_key = tls.files("other.test")
     assert make_context(settings(cert_file=certificate, key_file=key))
@@ -99,7 +99,7 @@ DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEHV4SAwzt8sh0C0e8wm+2VwEgZAf
 """
 
 
-def test_a_key_with_a_passphrase_is_rejected(tls: Tls, tmp_path: Path) -> None:
+def test_a_private_key_with_a_passphrase_is_rejected(tls: Tls, tmp_path: Path) -> None:
     """OpenSSL would ask for it at the terminal, and wait."""
     path = tmp_path / "key.pem"
     path.write_text(ENCRYPTED)
