@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from gates import TOKEN, Gate
 
 import tator
+from tator.testing import LocalTator
 
 if TYPE_CHECKING:
     from certificates import Tls
@@ -61,3 +63,26 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every backoff is as short as chance can make it."""
     monkeypatch.setattr(random, "uniform", lambda least, most: least)
+
+
+@pytest.fixture
+def server() -> Iterator[LocalTator]:
+    """A server with a known token."""
+    with LocalTator(TOKEN) as local_tator:
+        yield local_tator
+
+
+@pytest.fixture
+def api(server: LocalTator) -> Iterator[tator.JobApi]:
+    """An API of that server."""
+    api = tator.get_api(server.host, TOKEN)
+    yield api
+    api.api_client.close()
+
+
+@pytest.fixture
+def gate(server: LocalTator) -> Iterator[Gate]:
+    """Holds back the responses of that server."""
+    gate = Gate(server)
+    yield gate
+    gate.open()

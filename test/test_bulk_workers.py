@@ -26,26 +26,6 @@ from tator.testing import LocalTator, Request
 
 
 @pytest.fixture
-def server() -> Iterator[LocalTator]:
-    with LocalTator(TOKEN) as local_tator:
-        yield local_tator
-
-
-@pytest.fixture
-def api(server: LocalTator) -> Iterator[tator.JobApi]:
-    api = tator.get_api(server.host, TOKEN)
-    yield api
-    api.api_client.close()
-
-
-@pytest.fixture
-def gate(server: LocalTator) -> Iterator[Gate]:
-    gate = Gate(server)
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
 def spawned() -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as executor:
