@@ -115,6 +115,8 @@ with LocalTator() as server:
     print(result)
 """
 
+WAYS = ("into_idle", "into_busy", "again_and_again")
+
 
 # An exception that is thrown into a thread can strike within coverage's tracer, and leave its lock
 # locked for all threads.
@@ -123,20 +125,38 @@ not_under_coverage = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(scope="module")
+def strikes() -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """The processes that are struck: side by side, since each of them mostly waits."""
+    processes = {
+        way: subprocess.Popen(
+            [sys.executable, "-c", STRIKES, way],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for way in WAYS
+    }
+    yield processes
+    for process in processes.values():
+        process.kill()
+        process.communicate()
+
+
 @not_under_coverage
-@pytest.mark.parametrize("way", ["into_idle", "into_busy", "again_and_again"])
-def test_row_56_exceptions_thrown_into_workers_hang_no_run(way: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_row_56_exceptions_thrown_into_workers_hang_no_run(
+    way: str, strikes: dict[str, subprocess.Popen[str]]
+) -> None:
     """Each job has one outcome and at most one request; the run replaces the threads.
 
     In a separate process: Python 3.11 hangs if it is traced, as for coverage, while such an
     exception is on its way to a thread that waits.
     """
-    run = subprocess.run(
-        [sys.executable, "-c", STRIKES, way], capture_output=True, text=True, timeout=120
-    )
-    assert (run.returncode, run.stderr) == (0, "")
+    stdout, stderr = strikes[way].communicate(timeout=120)
+    assert (strikes[way].returncode, stderr) == (0, "")
     if way == "into_busy":
-        assert run.stdout == "8 cancelled, 2 failed\n"
+        assert stdout == "8 cancelled, 2 failed\n"
 
 
 class Strike(BaseException):
