@@ -120,14 +120,17 @@ WAYS = ("into_idle", "into_busy", "again_and_again")
 
 # An exception that is thrown into a thread can strike within coverage's tracer, and leave its lock
 # locked for all threads.
+UNDER_COVERAGE = "coverage" in sys.modules
 not_under_coverage = pytest.mark.skipif(
-    "coverage" in sys.modules, reason="coverage's own lock may stay locked"
+    UNDER_COVERAGE, reason="coverage's own lock may stay locked"
 )
 
 
-@pytest.fixture(scope="module")
-def strikes() -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """The processes that are struck: side by side, since each of them mostly waits."""
+@pytest.fixture(scope="module", autouse=True)
+def strikes(request: pytest.FixtureRequest) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """The processes that are struck: they mostly wait, beside the other tests of this file."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    chosen = {call.params.get("struck") for call in calls if call}
     processes = {
         way: subprocess.Popen(
             [sys.executable, "-c", STRIKES, way],
@@ -136,27 +139,12 @@ def strikes() -> Iterator[dict[str, subprocess.Popen[str]]]:
             text=True,
         )
         for way in WAYS
+        if way in chosen and not UNDER_COVERAGE
     }
     yield processes
     for process in processes.values():
         process.kill()
         process.communicate()
-
-
-@not_under_coverage
-@pytest.mark.parametrize("way", WAYS)
-def test_row_56_exceptions_thrown_into_workers_hang_no_run(
-    way: str, strikes: dict[str, subprocess.Popen[str]]
-) -> None:
-    """Each job has one outcome and at most one request; the run replaces the threads.
-
-    In a separate process: Python 3.11 hangs if it is traced, as for coverage, while such an
-    exception is on its way to a thread that waits.
-    """
-    stdout, stderr = strikes[way].communicate(timeout=120)
-    assert (strikes[way].returncode, stderr) == (0, "")
-    if way == "into_busy":
-        assert stdout == "8 cancelled, 2 failed\n"
 
 
 class Strike(BaseException):
@@ -851,3 +839,19 @@ def test_a_dask_cluster_does_the_work(server: LocalTator, api: tator.JobApi) -> 
             again = bulk.delete_jobs(api, run_uids[:1], executor=keeping)
             assert len(keeping.futures) == 2
     assert again.failed[run_uids[0]].status == 503
+
+
+@not_under_coverage
+@pytest.mark.parametrize("struck", WAYS)
+def test_row_56_exceptions_thrown_into_workers_hang_no_run(
+    struck: str, strikes: dict[str, subprocess.Popen[str]]
+) -> None:
+    """Each job has one outcome and at most one request; the run replaces the threads.
+
+    In a separate process: Python 3.11 hangs if it is traced, as for coverage, while such an
+    exception is on its way to a thread that waits.
+    """
+    stdout, stderr = strikes[struck].communicate(timeout=120)
+    assert (strikes[struck].returncode, stderr) == (0, "")
+    if struck == "into_busy":
+        assert stdout == "8 cancelled, 2 failed\n"
