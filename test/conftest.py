@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,6 +18,16 @@ from tator.testing import LocalTator
 
 if TYPE_CHECKING:
     from certificates import Tls
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under coverage, no test throws exceptions into threads.
+
+    One can strike within coverage's tracer, and leave its lock locked for all threads.
+    """
+    for item in items:
+        if "coverage" in sys.modules and item.get_closest_marker("untraced"):
+            item.add_marker(pytest.mark.skip(reason="coverage's own lock may stay locked"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -118,14 +118,6 @@ with LocalTator() as server:
 WAYS = ("into_idle", "into_busy", "again_and_again")
 
 
-# An exception that is thrown into a thread can strike within coverage's tracer, and leave its lock
-# locked for all threads.
-UNDER_COVERAGE = "coverage" in sys.modules
-not_under_coverage = pytest.mark.skipif(
-    UNDER_COVERAGE, reason="coverage's own lock may stay locked"
-)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def strikes(request: pytest.FixtureRequest) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """The processes that are struck: they mostly wait, beside the other tests of this file."""
@@ -139,7 +131,7 @@ def strikes(request: pytest.FixtureRequest) -> Iterator[dict[str, subprocess.Pop
             text=True,
         )
         for way in WAYS
-        if way in chosen and not UNDER_COVERAGE
+        if way in chosen and "coverage" not in sys.modules
     }
     yield processes
     for process in processes.values():
@@ -841,7 +833,7 @@ def test_a_dask_cluster_does_the_work(server: LocalTator, api: tator.JobApi) -> 
     assert again.failed[run_uids[0]].status == 503
 
 
-@not_under_coverage
+@pytest.mark.untraced
 @pytest.mark.parametrize("struck", WAYS)
 def test_row_56_exceptions_thrown_into_workers_hang_no_run(
     struck: str, strikes: dict[str, subprocess.Popen[str]]
