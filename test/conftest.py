@@ -5,16 +5,29 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from gates import TOKEN, Gate
 
 import tator
+from tator.testing import LocalTator
 
 if TYPE_CHECKING:
     from certificates import Tls
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under coverage, no test throws exceptions into threads.
+
+    One can strike within coverage's tracer, and leave its lock locked for all threads.
+    """
+    for item in items:
+        if "coverage" in sys.modules and item.get_closest_marker("untraced"):
+            item.add_marker(pytest.mark.skip(reason="coverage's own lock may stay locked"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,3 +74,26 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every backoff is as short as chance can make it."""
     monkeypatch.setattr(random, "uniform", lambda least, most: least)
+
+
+@pytest.fixture
+def server() -> Iterator[LocalTator]:
+    """A server with a known token."""
+    with LocalTator(TOKEN) as local_tator:
+        yield local_tator
+
+
+@pytest.fixture
+def api(server: LocalTator) -> Iterator[tator.JobApi]:
+    """An API of that server."""
+    api = tator.get_api(server.host, TOKEN)
+    yield api
+    api.api_client.close()
+
+
+@pytest.fixture
+def gate(server: LocalTator) -> Iterator[Gate]:
+    """Holds back the responses of that server."""
+    gate = Gate(server)
+    yield gate
+    gate.open()

@@ -10,7 +10,8 @@ import struct
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -282,6 +283,20 @@ def everything_shown(error: BaseException) -> str:
         headers = getattr(current, "headers", None)
         parts += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\n".join(parts)
+
+
+def all_at_once(check: Callable[..., object], cases: Iterable[tuple[Any, ...]]) -> None:
+    """Check cases that mostly wait, each on a separate thread; the first failure is raised.
+
+    Args:
+        check: What to call for each case.
+        cases: Its arguments, once for each case.
+    """
+    cases = list(cases)
+    with ThreadPoolExecutor(len(cases)) as executor:
+        checks = [executor.submit(check, *case) for case in cases]
+    for done in checks:
+        done.result()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import pickle
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
@@ -450,6 +451,8 @@ def test_default_headers_may_change_while_others_call(local_tator: LocalTator) -
             number += 1
 
     thread = threading.Thread(target=change)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
     thread.start()
     try:
         for _ in range(200):
@@ -457,6 +460,7 @@ def test_default_headers_may_change_while_others_call(local_tator: LocalTator) -
     finally:
         done.set()
         thread.join()
+        sys.setswitchinterval(interval)
         client.close()
 
 

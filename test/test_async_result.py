@@ -434,18 +434,11 @@ def test_an_idle_thread_keeps_neither_call_nor_result() -> None:
     assert result() is None
 
 
-# An exception that is thrown into a thread can strike within coverage's tracer, and leave its lock
-# locked for all threads.
-not_under_coverage = pytest.mark.skipif(
-    "coverage" in sys.modules, reason="coverage's own lock may stay locked"
-)
-
-
 class Thrown(BaseException):
     """What is thrown into threads here."""
 
 
-@not_under_coverage
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", [Thrown, RuntimeError, SystemExit])
 def test_row_56_an_exception_in_an_idle_worker_stops_no_call(kind: type[BaseException]) -> None:
     """It strikes when the thread takes its next call, which is made anyway."""
@@ -466,7 +459,7 @@ def outcome_of(handle: AsyncResult[Any], kind: type[BaseException]) -> Any:
         return "thrown"
 
 
-@not_under_coverage
+@pytest.mark.untraced
 def test_row_56_an_exception_within_a_call_ends_that_call_alone() -> None:
     """The handle says that the outcome is unknown, and the thread goes on."""
     workers = Workers(1)

@@ -35,26 +35,6 @@ from tator import bulk, bulk_result, bulk_workers
 from tator.testing import LocalTator
 
 
-@pytest.fixture
-def server() -> Iterator[LocalTator]:
-    with LocalTator(TOKEN) as local_tator:
-        yield local_tator
-
-
-@pytest.fixture
-def api(server: LocalTator) -> Iterator[tator.JobApi]:
-    api = tator.get_api(server.host, TOKEN)
-    yield api
-    api.api_client.close()
-
-
-@pytest.fixture
-def gate(server: LocalTator) -> Iterator[Gate]:
-    gate = Gate(server)
-    yield gate
-    gate.open()
-
-
 class SoftLimit(Exception):
     """What a signal handler raises, as Celery's for its soft time limit."""
 

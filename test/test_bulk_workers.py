@@ -26,26 +26,6 @@ from tator.testing import LocalTator, Request
 
 
 @pytest.fixture
-def server() -> Iterator[LocalTator]:
-    with LocalTator(TOKEN) as local_tator:
-        yield local_tator
-
-
-@pytest.fixture
-def api(server: LocalTator) -> Iterator[tator.JobApi]:
-    api = tator.get_api(server.host, TOKEN)
-    yield api
-    api.api_client.close()
-
-
-@pytest.fixture
-def gate(server: LocalTator) -> Iterator[Gate]:
-    gate = Gate(server)
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
 def spawned() -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as executor:
@@ -135,28 +115,28 @@ with LocalTator() as server:
     print(result)
 """
 
-
-# An exception that is thrown into a thread can strike within coverage's tracer, and leave its lock
-# locked for all threads.
-not_under_coverage = pytest.mark.skipif(
-    "coverage" in sys.modules, reason="coverage's own lock may stay locked"
-)
+WAYS = ("into_idle", "into_busy", "again_and_again")
 
 
-@not_under_coverage
-@pytest.mark.parametrize("way", ["into_idle", "into_busy", "again_and_again"])
-def test_row_56_a_run_ends_after_exceptions_in_its_workers(way: str) -> None:
-    """Each job has one outcome and at most one request; the run replaces the threads.
-
-    In a separate process: Python 3.11 hangs if it is traced, as for coverage, while such an
-    exception is on its way to a thread that waits.
-    """
-    run = subprocess.run(
-        [sys.executable, "-c", STRIKES, way], capture_output=True, text=True, timeout=120
-    )
-    assert (run.returncode, run.stderr) == (0, "")
-    if way == "into_busy":
-        assert run.stdout == "8 cancelled, 2 failed\n"
+@pytest.fixture(scope="module", autouse=True)
+def strikes(request: pytest.FixtureRequest) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """The processes that are struck: they mostly wait, beside the other tests of this file."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    chosen = {call.params.get("struck") for call in calls if call}
+    processes = {
+        way: subprocess.Popen(
+            [sys.executable, "-c", STRIKES, way],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for way in WAYS
+        if way in chosen and "coverage" not in sys.modules
+    }
+    yield processes
+    for process in processes.values():
+        process.kill()
+        process.communicate()
 
 
 class Strike(BaseException):
@@ -851,3 +831,19 @@ def test_a_dask_cluster_does_the_work(server: LocalTator, api: tator.JobApi) -> 
             again = bulk.delete_jobs(api, run_uids[:1], executor=keeping)
             assert len(keeping.futures) == 2
     assert again.failed[run_uids[0]].status == 503
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("struck", WAYS)
+def test_row_56_exceptions_thrown_into_workers_hang_no_run(
+    struck: str, strikes: dict[str, subprocess.Popen[str]]
+) -> None:
+    """Each job has one outcome and at most one request; the run replaces the threads.
+
+    In a separate process: Python 3.11 hangs if it is traced, as for coverage, while such an
+    exception is on its way to a thread that waits.
+    """
+    stdout, stderr = strikes[struck].communicate(timeout=120)
+    assert (strikes[struck].returncode, stderr) == (0, "")
+    if struck == "into_busy":
+        assert stdout == "8 cancelled, 2 failed\n"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,32 @@ def dists(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"])
-def test_it_installs_elsewhere_and_cancels_a_job(dists: Path, pattern: str, tmp_path: Path) -> None:
+PATTERNS = ("*.whl", "*.tar.gz")
+
+
+@pytest.fixture(scope="module")
+def installed(dists: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Path]]:
+    """The directories that the distributions are installed into, at the same time."""
+
+    def install(pattern: str, target: Path) -> Path:
+        (dist,) = dists.glob(pattern)
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+        subprocess.run([*pip, "--target", str(target), str(dist)], check=True, capture_output=True)
+        return target
+
+    with ThreadPoolExecutor(len(PATTERNS)) as threads:
+        return {
+            pattern: threads.submit(install, pattern, tmp_path_factory.mktemp("site"))
+            for pattern in PATTERNS
+        }
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_it_installs_elsewhere_and_cancels_a_job(
+    installed: dict[str, Future[Path]], pattern: str, tmp_path: Path
+) -> None:
     """Both distributions give a package that cancels jobs, from where it was installed."""
-    (dist,) = dists.glob(pattern)
-    target = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
-    pip += ["--target", str(target)]
-    subprocess.run([*pip, str(dist)], check=True, capture_output=True)
+    target = installed[pattern].result()
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", SMOKE],
         cwd=tmp_path,

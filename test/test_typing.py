@@ -6,45 +6,68 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 HERE = Path(__file__).parent / "typing"
 RIGHT, WRONG = HERE / "user_code.py", HERE / "wrong_code.py"
 
 
-def mypy(*arguments: str) -> str:
-    """What mypy finds; nothing if all is well."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *arguments]
+def check(module: str, *arguments: str) -> str:
+    """What a type checker prints."""
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def pyright(*paths: Path) -> list[dict[str, Any]]:
-    """The mistakes that pyright finds."""
-    command = [sys.executable, "-m", "pyright", "--outputjson", *map(str, paths)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    return [
-        found
-        for found in json.loads(run.stdout)["generalDiagnostics"]
-        if found["severity"] == "error"
-    ]
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wrong code, without what makes mypy accept it."""
+    path = tmp_path_factory.mktemp("typing") / "bare.py"
+    code = re.sub(r"  # type: ignore.*", "", WRONG.read_text(encoding="utf-8"))
+    path.write_text(code, encoding="utf-8")
+    return path
 
 
-def test_mypy_accepts_the_library_and_correct_uses() -> None:
+@pytest.fixture(scope="module")
+def found(bare: Path) -> Iterator[dict[str, Future[str]]]:
+    """What each checker finds; both run at the same time, and read the library once."""
+    strict = ["--strict", "--no-error-summary", "--disable-error-code=ignore-without-code"]
+    with ThreadPoolExecutor(2) as threads:
+        yield {
+            "mypy": threads.submit(check, "mypy", *strict, str(RIGHT), str(WRONG)),
+            "pyright": threads.submit(check, "pyright", "--outputjson", str(RIGHT), str(bare)),
+        }
+
+
+def lines_about(path: Path, printed: str) -> list[str]:
+    """What mypy says about a file."""
+    return [line for line in printed.splitlines() if Path(line.partition(":")[0]).name == path.name]
+
+
+def test_mypy_accepts_the_library_and_correct_uses(found: dict[str, Future[str]]) -> None:
     """mypy in strict mode finds nothing in either, when a user's code imports both."""
-    assert mypy(str(RIGHT)) == ""
+    printed = found["mypy"].result()
+    about_wrong_code = lines_about(WRONG, printed)
+    assert [line for line in printed.splitlines() if line not in about_wrong_code] == []
 
 
-def test_mypy_catches_every_wrong_use() -> None:
+def test_mypy_catches_every_wrong_use(found: dict[str, Future[str]]) -> None:
     """No `ignore` in the wrong code is without a mistake to ignore."""
-    assert mypy("--disable-error-code=ignore-without-code", str(WRONG)) == ""
+    assert lines_about(WRONG, found["mypy"].result()) == []
 
 
-def test_pyright_accepts_correct_uses_and_catches_every_wrong_one(tmp_path: Path) -> None:
+def test_pyright_accepts_correct_uses_and_catches_every_wrong_one(
+    found: dict[str, Future[str]], bare: Path
+) -> None:
     """It finds nothing in ordinary code, and something in each line that mypy is to ignore."""
     code = WRONG.read_text(encoding="utf-8")
     marked = {number for number, line in enumerate(code.splitlines()) if "# type: ignore" in line}
-    bare = tmp_path / "bare.py"
-    bare.write_text(re.sub(r"  # type: ignore.*", "", code), encoding="utf-8")
-    found = {(error["file"], error["range"]["start"]["line"]) for error in pyright(RIGHT, bare)}
-    assert found == {(str(bare), number) for number in marked}
+    mistakes = {
+        (mistake["file"], mistake["range"]["start"]["line"])
+        for mistake in json.loads(found["pyright"].result())["generalDiagnostics"]
+        if mistake["severity"] == "error"
+    }
+    assert mistakes == {(str(bare), number) for number in marked}

@@ -29,7 +29,7 @@ _LONGEST_MAKING = 1.0  # seconds; certificates and imports take a tenth of it
 _locks: list[Any] = []  # the lock of _lock(), once there is one
 _held_by_forks: list[bool] = []
 _SETTINGS = (*tls.SETTINGS, "proxy", "connection_pool_maxsize", "keepalive_expiry")
-_TLS = slice(2, 2 + len(tls.SETTINGS))  # their place in a key
+_TLS = slice(2, 2 + len(tls.SETTINGS))  # where a `Key` has these
 _read_settings = itemgetter(*_SETTINGS)
 
 Key: TypeAlias = tuple[Any, ...]
@@ -39,7 +39,7 @@ class Route(Record):
     """The way to one origin.
 
     Attributes:
-        key: What tells it from another route.
+        key: The values that tell it from another route.
         origin: The URL of the server, without a path.
         process: The process that made it.
         pool: Its connections.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,9 +37,12 @@ class Proxy:
             time.sleep(0.02)
         self.authority = f"127.0.0.1:{port_file.read_text().strip()}"
 
-    def close(self) -> None:
-        """End the process."""
+    def terminate(self) -> None:
+        """Ask the process to end, which takes it half a second."""
         self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait until it has."""
         self._process.wait()
 
     def saw(self, host: str) -> bool:
@@ -53,30 +56,38 @@ class Proxy:
 
 
 @pytest.fixture(scope="session")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Proxy]]:
+    """Starts a proxy with these options; all of them end with the session, at the same time."""
+    proxies: list[Proxy] = []
+
+    def start(*options: str) -> Proxy:
+        proxies.append(Proxy(tmp_path_factory.mktemp("proxy"), *options))
+        return proxies[-1]
+
+    yield start
+    for proxy in proxies:
+        proxy.terminate()
+    for proxy in proxies:
+        proxy.wait()
+
+
+@pytest.fixture(scope="session")
+def proxy(start_proxy: Callable[..., Proxy]) -> Proxy:
     """A proxy that asks nobody for credentials."""
-    proxy = Proxy(tmp_path_factory.mktemp("proxy"))
-    yield proxy
-    proxy.close()
+    return start_proxy()
 
 
 @pytest.fixture(scope="session")
-def strict_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def strict_proxy(start_proxy: Callable[..., Proxy]) -> Proxy:
     """A proxy that asks for credentials."""
-    directory = tmp_path_factory.mktemp("strict-proxy")
-    proxy = Proxy(directory, "--basic-auth", f"{PROXY_USER}:{PROXY_PASSWORD}")
-    yield proxy
-    proxy.close()
+    return start_proxy("--basic-auth", f"{PROXY_USER}:{PROXY_PASSWORD}")
 
 
 @pytest.fixture(scope="session")
-def tls_proxy(tmp_path_factory: pytest.TempPathFactory, tls: Tls) -> Iterator[Proxy]:
+def tls_proxy(start_proxy: Callable[..., Proxy], tls: Tls) -> Proxy:
     """A proxy that speaks TLS itself."""
     certificate, key = tls.files("127.0.0.1")
-    directory = tmp_path_factory.mktemp("tls-proxy")
-    proxy = Proxy(directory, "--cert-file", certificate, "--key-file", key)
-    yield proxy
-    proxy.close()
+    return start_proxy("--cert-file", certificate, "--key-file", key)
 
 
 @pytest.fixture(params=["http", "https"])

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import functools
+import gc
 import signal
 import socket
+import ssl
+import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
-from conftest import Tls
+from certificates import Tls
 from peers import (
     TOKEN,
     UID,
     Connection,
     Peer,
+    all_at_once,
     answering,
     everything_shown,
     failure,
@@ -28,7 +29,6 @@ from peers import (
     rejected,
     within,
 )
-from urllib3.exceptions import InsecureRequestWarning
 
 import tator
 from tator import (
@@ -49,6 +49,7 @@ from tator.testing import LocalTator
 
 GENERATIONS = ("2020-05", "2020-08", "2025-06")
 DEAD = "http://127.0.0.1:9"
+MAIN = threading.main_thread()
 
 
 @pytest.fixture(autouse=True)
@@ -61,157 +62,267 @@ def _no_resolver_left() -> Iterator[None]:
 # Signal handlers
 
 
-def soft_limit(base: type[Exception]) -> type[Exception]:
+def soft_limit(base: type[BaseException]) -> type[BaseException]:
     """An exception class of the caller, such as Celery's SoftTimeLimitExceeded."""
     return type("SoftLimit", (base,), {"__module__": __name__})
 
 
-BASES = (Exception, ConnectionError, BrokenPipeError, TimeoutError, ValueError)
-KINDS = [*map(soft_limit, BASES), ConnectionError, TimeoutError, ValueError]
-KIND_IDS = [*(f"subclass of {base.__name__}" for base in BASES), *(k.__name__ for k in KINDS[5:])]
+BASES = (
+    *(Exception, ValueError, ssl.SSLError),
+    # After the second one, urllib3 reads the response.
+    *(ConnectionError, BrokenPipeError, TimeoutError),
+)
+# Those of Python itself are raised in the caller's own frame.
+KINDS = [
+    *map(soft_limit, BASES),
+    *(ConnectionError, TimeoutError, ValueError, KeyboardInterrupt),
+]
+KIND_IDS = [
+    *(f"subclass of {base.__name__}" for base in BASES),
+    *(kind.__name__ for kind in KINDS[len(BASES) :]),
+]
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=KIND_IDS)
+# CPython leaves a socket that is interrupted in its handshake to the garbage collector.
+leaves_a_socket = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(autouse=True)
 def _harmless_signal() -> Iterator[None]:
     """A signal that arrives after the call of a failed test ends nothing."""
-    previous = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    previous = signal.signal(signal.SIGALRM, signal.SIG_IGN)
     yield
-    signal.signal(signal.SIGUSR1, previous)
+    signal.signal(signal.SIGALRM, previous)
 
 
 @contextmanager
-def raising_handler(error: Exception) -> Iterator[None]:
-    """A signal handler that raises this."""
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        raise error
-
-    previous = signal.signal(signal.SIGUSR1, handler)
+def handler(handle: Callable[..., object]) -> Iterator[None]:
+    """SIGALRM calls this, as every recipe for time limits has it."""
+    previous = signal.signal(signal.SIGALRM, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGUSR1, previous)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
-def send_signal() -> None:
-    os.kill(os.getpid(), signal.SIGUSR1)
+def interrupt() -> None:
+    """Send the main thread the signal."""
+    signal.pthread_kill(MAIN.ident or 0, signal.SIGALRM)
 
 
-class Place(NamedTuple):
-    """Where a call is when the signal arrives."""
-
-    host: str
-    requests: list[bytes]
-    call: Callable[[tator.JobApi], object] = lambda api: api.delete_job(UID)
+def strike(connection: Connection) -> None:
+    """Interrupt the main thread, which waits for this peer, once it surely does."""
+    connection.peer.closing.wait(0.02)  # earlier would be right too
+    interrupt()
 
 
-@contextmanager
-def waiting_for_a_response() -> Iterator[Place]:
-    def script(connection: Connection) -> None:
-        send_signal()
-        connection.hang()
-
-    with Peer(answering(script, http())) as peer:
-        yield Place(peer.host, peer.requests)
-
-
-@contextmanager
-def in_a_body() -> Iterator[Place]:
-    def script(connection: Connection) -> None:
-        connection.send(http()[:-3])
-        connection.peer.closing.wait(0.1)  # until the client reads on; earlier is right too
-        send_signal()
-        connection.hang()
-
-    with Peer(answering(script, http())) as peer:
-        yield Place(peer.host, peer.requests)
+def raises_at_once(error: BaseException, call: Callable[[], object]) -> None:
+    """A call raises this very object at once, as it is, and shows no token."""
+    args = error.args
+    with within(0.2), pytest.raises(type(error)) as caught:
+        call()
+    assert caught.value is error
+    assert error.args == args
+    assert error.__cause__ is None
+    assert TOKEN not in everything_shown(error)
 
 
 @contextmanager
-def in_a_handshake() -> Iterator[Place]:
+def handler_raising(error: BaseException) -> Iterator[None]:
+    """SIGALRM raises this very object."""
+
+    def handle(*args: object) -> None:
+        raise error
+
+    with handler(handle):
+        yield
+
+
+def struck(kind: type[BaseException], call: Callable[[], object]) -> None:
+    """A call raises what the handler does."""
+    error = kind("of the caller")
+    with handler_raising(error):
+        raises_at_once(error, call)
+
+
+@each_kind
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    "before",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-", http()[:-3]],
+    ids=["waiting", "head", "body"],
+)
+def test_row_44_a_handler_raises_while_the_response_is_awaited(
+    kind: type[BaseException], secure: bool, before: bytes, tls: Tls
+) -> None:
+    """It passes at once, without a retry, and the next call gets its own response."""
+
     def script(connection: Connection) -> None:
-        connection.sock.recv(1 << 16)
-        send_signal()
+        connection.send(before)
+        strike(connection)
         connection.hang()
+
+    with Peer(answering(script, http()), tls.server() if secure else None) as peer:
+        api = make_api(peer.host, ssl_ca_cert=tls.ca_file)
+        struck(kind, lambda: api.delete_job(UID))
+        assert len(peer.requests) == 1
+        assert api.api_client.rest_client.idle_connections == 0
+        assert api.delete_job(UID).message == "Done."
+    assert (len(peer.requests), peer.connections) == (2, 2)
+
+
+@each_kind
+def test_row_44_a_handler_raises_while_a_request_is_sent(kind: type[BaseException]) -> None:
+    """Nothing is read after it, and nothing is sent again."""
+
+    def script(connection: Connection) -> None:
+        if connection.peer.connections == 1:
+            connection.sock.recv(1 << 10)  # and no more, so that the client is still sending
+            strike(connection)
+            connection.peer.closing.wait()
+        else:
+            answering(http())(connection)
 
     with Peer(script) as peer:
-        yield Place(peer.host.replace("http:", "https:"), peer.requests)
+        client = make_api(peer.host).api_client
+        error, body = kind("of the caller"), "x" * (16 << 20)
+        with handler_raising(error), within(0.2), pytest.raises(kind) as caught:
+            client.call_api("/rest/X", "PUT", body=body)
+        assert caught.value is error  # not all that it shows: it would be the body, many times
+        assert client.call_api("/rest/X", "GET", response_type=object).data == {"message": "Done."}
+        assert (len(peer.requests), peer.connections) == (1, 2)
 
 
-@contextmanager
-def in_a_retry_delay() -> Iterator[Place]:
-    def script(connection: Connection) -> None:
-        connection.send(http(503, headers={"Retry-After": "20"}))
-        connection.peer.closing.wait(0.1)  # until the client sleeps; earlier is right too
-        send_signal()
-
-    with Peer(answering(script, http())) as peer:
-        yield Place(peer.host, peer.requests)
-
-
-@contextmanager
-def connecting_to_a_full_backlog() -> Iterator[Place]:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
+@each_kind
+def test_row_44_a_handler_raises_while_connecting(kind: type[BaseException]) -> None:
+    """No connection is left behind."""
+    with (
+        Peer(answering(http())) as peer,
+        socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+        socket.socket() as first,
+        socket.socket() as second,
+    ):
+        for filler in (first, second):  # the queue is full, so that the system drops what comes
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        timer = threading.Timer(0.1, send_signal)
-        timer.start()
-        yield Place(f"http://127.0.0.1:{listener.getsockname()[1]}", [])
-        timer.join()
-        for filler in fillers:
-            filler.close()
+        api = make_api(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+        def call() -> None:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            api.delete_job(UID)
+
+        struck(kind, call)
+        api.api_client.configuration.host = peer.host
+        assert api.delete_job(UID).message == "Done."
 
 
-@contextmanager
-def in_a_handle() -> Iterator[Place]:
+@each_kind
+def test_row_44_a_handler_raises_while_a_name_is_looked_up(
+    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look-up goes on in its own thread, and serves the next call."""
+    asked = threading.Event()
+
+    def slow(*args: Any) -> Any:
+        interrupt()
+        asked.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", peer.port))]
+
+    with Peer(answering(http())) as peer:
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        api = make_api(f"http://localhost:{peer.port}")
+        struck(kind, lambda: api.delete_job(UID))
+        asked.set()
+        monkeypatch.undo()
+        assert api.delete_job(UID).message == "Done."
+    assert len(peer.requests) == 1
+
+
+@each_kind
+@leaves_a_socket
+def test_row_44_a_handler_raises_in_a_handshake(kind: type[BaseException], tls: Tls) -> None:
+    """TLS has not failed."""
+
     def script(connection: Connection) -> None:
-        send_signal()
+        connection.sock.recv(1 << 14)
+        if connection.peer.connections == 1:
+            strike(connection)
+        connection.hang()
+
+    with Peer(script) as peer, Peer(answering(http()), tls.server()) as good:
+        api = make_api(peer.host.replace("http:", "https:"), ssl_ca_cert=tls.ca_file)
+        struck(kind, lambda: api.delete_job(UID))
+        gc.collect()
+        api.api_client.configuration.host = good.host
+        assert api.delete_job(UID).message == "Done."
+    assert peer.connections == 1
+
+
+@each_kind
+def test_row_44_a_handler_raises_while_a_proxy_opens_a_tunnel(
+    kind: type[BaseException], tls: Tls
+) -> None:
+    """The proxy has not failed."""
+
+    def script(connection: Connection) -> None:
+        connection.request()
+        strike(connection)
+        connection.hang()
+
+    with Peer(script) as peer, Peer(answering(http()), tls.server()) as good:
+        api = make_api(good.host, ssl_ca_cert=tls.ca_file, proxy=peer.host)
+        struck(kind, lambda: api.delete_job(UID))
+        api.api_client.configuration.proxy = ""
+        assert api.delete_job(UID).message == "Done."
+    assert (len(peer.requests), len(good.requests)) == (1, 1)
+
+
+@each_kind
+@pytest.mark.parametrize("status", [503, 429])
+def test_row_44_a_handler_raises_in_a_retry_delay(kind: type[BaseException], status: int) -> None:
+    """The delay ends at once; the attempt after it is not made."""
+
+    def script(connection: Connection) -> None:
+        connection.send(http(status, headers={"Retry-After": "20"}))
+        strike(connection)
+
+    with Peer(answering(script, http(), keep=True)) as peer:
+        api = make_api(peer.host, deadline=60)
+        struck(kind, lambda: api.delete_job(UID))
+        assert len(peer.requests) == 1
+        api.api_client.configuration.deadline = 5  # less than the server asked to wait
+        assert api.delete_job(UID).message == "Done."
+
+
+@each_kind
+def test_row_44_a_handler_raises_while_a_handle_is_read(kind: type[BaseException]) -> None:
+    """The call goes on: its result can be read later."""
+    go = threading.Event()
+
+    def script(connection: Connection) -> None:
+        strike(connection)
+        go.wait(30)
         connection.send(http())
 
     with Peer(answering(script, http(), keep=True)) as peer:
-        yield Place(
-            peer.host, peer.requests, lambda api: api.delete_job(UID, async_req=True).get(10)
-        )
+        api = make_api(peer.host)
+        handle = []
 
+        def call() -> None:
+            handle.append(api.delete_job(UID, async_req=True))
+            handle[0].get(10)
 
-PLACES = {
-    place.__name__.replace("_", " "): place
-    for place in (
-        *(waiting_for_a_response, in_a_body, in_a_handshake, in_a_retry_delay),
-        *(connecting_to_a_full_backlog, in_a_handle),
-    )
-}
-
-
-# CPython leaves a socket that is interrupted in its handshake to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("kind", KINDS, ids=KIND_IDS)
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_row_44_what_a_signal_handler_raises_comes_through(
-    place: Callable[[], Any], kind: type[Exception]
-) -> None:
-    """At once, as the very same object, without a retry; the next call is right."""
-    error = kind("of the caller")
-    with place() as where, Peer(answering(http())) as other, within(0.2):
-        api = make_api(where.host, deadline=60)
-        with raising_handler(error), pytest.raises(kind) as caught:
-            where.call(api)
-        assert caught.value is error
-        assert TOKEN not in everything_shown(error)
-        assert len(where.requests) <= 1
-        if not where.requests:
-            api.api_client.configuration.host = other.host
+        struck(kind, call)
+        assert len(peer.requests) == 1
+        go.set()
+        assert handle[0].get(10).message == "Done."
         assert api.delete_job(UID).message == "Done."
+    assert len(peer.requests) == 2
 
 
 def test_row_44_a_signal_handler_may_make_a_call() -> None:
     """It gets its response, and so does the call that it interrupted."""
     messages: list[str | None] = []
-
-    def handler(number: int, frame: object) -> None:
-        messages.append(api.delete_job("inner").message)
 
     def script(connection: Connection) -> None:
         while True:
@@ -219,41 +330,36 @@ def test_row_44_a_signal_handler_may_make_a_call() -> None:
                 connection.send(http(200, b'{"message": "Inner."}'))
                 inner.set()
             else:
-                send_signal()
+                interrupt()
                 inner.wait(30)
                 connection.send(http(200, b'{"message": "Outer."}'))
 
     inner = threading.Event()
-    previous = signal.signal(signal.SIGUSR1, handler)
-    try:
-        with Peer(script) as peer:
-            api = make_api(peer.host)
+    with Peer(script) as peer:
+        api = make_api(peer.host)
+        with handler(lambda *args: messages.append(api.delete_job("inner").message)):
             assert api.delete_job("outer").message == "Outer."
-            assert messages == ["Inner."]
-    finally:
-        signal.signal(signal.SIGUSR1, previous)
+        assert messages == ["Inner."]
 
 
-# Hooks and resolvers
+# Hooks, overrides and resolvers
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["waiting", "async_req"])
 @pytest.mark.parametrize(
     "error",
-    [RuntimeError("no token"), ConnectionError("no vault"), KeyError(), KeyboardInterrupt()],
-    ids=lambda error: type(error).__name__,
+    [*(kind("no token") for kind in KINDS), RuntimeError("no vault"), KeyError()],
+    ids=[*KIND_IDS, "RuntimeError", "KeyError"],
 )
 def test_row_44_what_a_hook_raises_comes_through(error: BaseException, asynchronous: bool) -> None:
-    """At once, on the caller's thread; nothing was sent."""
+    """At once, on the caller's thread, also with `async_req`; nothing was sent."""
 
     def hook(configuration: Configuration) -> None:
         raise error
 
     with Peer(answering(http())) as peer:
         api = make_api(peer.host, refresh_api_key_hook=hook)
-        with pytest.raises(type(error)) as caught:
-            api.delete_job(UID, async_req=asynchronous)
-        assert caught.value is error
+        raises_at_once(error, lambda: api.delete_job(UID, async_req=asynchronous))
         assert peer.connections == 0
         api.api_client.configuration.refresh_api_key_hook = None
         assert api.delete_job(UID).message == "Done."
@@ -270,6 +376,26 @@ def test_row_44_a_value_that_a_hook_sets_is_checked() -> None:
         error = rejected(ApiTypeError, api.delete_job, UID)
         assert "api_key" in str(error)
         assert peer.connections == 0
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "method", ["update_params_for_auth", "sanitize_for_serialization", "request", "deserialize"]
+)
+def test_row_44_an_override_raises(kind: type[BaseException], method: str) -> None:
+    """What a subclass raises is not translated."""
+    error = kind("of the caller")
+
+    def override(self: tator.ApiClient, *args: Any, **options: Any) -> None:
+        raise error
+
+    client_class = type("Strange", (tator.ApiClient,), {method: override})
+    with Peer(answering(http())) as peer:
+        client = client_class(make_api(peer.host).api_client.configuration)
+        raises_at_once(
+            error, lambda: client.call_api("/rest/X", "PUT", body={}, response_type=dict)
+        )
+        assert len(peer.requests) == (method == "deserialize")
 
 
 @pytest.mark.parametrize(
@@ -296,75 +422,11 @@ def test_row_44_what_a_replaced_resolver_raises_comes_through(
     assert asked == ["tator.test"]
 
 
-# Settings that change
+# Settings that a hook changes
 
 
-def test_row_52_a_toggled_verify_ssl_leaves_no_unverified_route(tls: Tls, tmp_path: Path) -> None:
-    """A first call may go unverified only while the setting is off; the next one is verified."""
-    warnings.simplefilter("ignore", InsecureRequestWarning)
-    other_ca = Tls(tmp_path).ca_file
-    with Peer(answering(http(), keep=True), tls.server()) as peer:
-        for number in range(30):
-            api = make_api(peer.host, retries=0, ssl_ca_cert=other_ca)
-            configuration = api.api_client.configuration
-            begun, ended = threading.Event(), threading.Event()
-
-            def toggle(
-                settings: Configuration = configuration,
-                begun: threading.Event = begun,
-                ended: threading.Event = ended,
-            ) -> None:
-                while not ended.wait(0.0005):
-                    settings.verify_ssl = not settings.verify_ssl
-                    begun.set()
-
-            thread = threading.Thread(target=toggle)
-            thread.start()
-            assert begun.wait(10)
-            try:
-                assert api.delete_job(f"toggled-{number}").message == "Done."
-            except ApiTlsError:
-                pass
-            finally:
-                ended.set()
-                thread.join()
-            configuration.verify_ssl = True
-            for _ in range(2):
-                failure(ApiTlsError, api.delete_job, "verified", maybe_applied=False)
-        assert not [request for request in peer.requests if b"/verified " in request]
-
-
-def test_row_52_each_server_sees_only_its_own_token() -> None:
-    """A call takes URL and token from one configuration, even if a thread assigns another one."""
-    ended = threading.Event()
-    with LocalTator("token-one") as one, LocalTator("token-two") as two:
-        apis = [tator.get_api(server.host, server.token) for server in (one, two)]
-        configurations = [api.api_client.configuration for api in apis]
-        client = tator.ApiClient(configurations[0])
-        api = tator.JobApi(client)
-
-        def assign() -> None:
-            while not ended.is_set():
-                for configuration in configurations:
-                    client.configuration = configuration
-
-        thread = threading.Thread(target=assign)
-        thread.start()
-        try:
-            for _ in range(100):
-                with pytest.raises(ServiceException):  # the ID is unknown
-                    api.delete_job(UID)
-        finally:
-            ended.set()
-            thread.join()
-        for server in (one, two):
-            tokens = {request.headers["authorization"] for request in server.requests}
-            assert tokens <= {f"Token {server.token}"}
-        assert len(one.requests) + len(two.requests) == 100
-
-
-def test_row_53_a_call_uses_the_settings_that_the_hook_made(tls: Tls) -> None:
-    """They include host, token, prefix and TLS; the next call uses the next change."""
+def test_row_53_a_call_uses_what_the_hook_left(tls: Tls) -> None:
+    """Host, token, prefix and TLS settings included; the next call uses the next change."""
 
     def hook(configuration: Configuration) -> None:
         server = servers.pop(0)
@@ -384,6 +446,32 @@ def test_row_53_a_call_uses_the_settings_that_the_hook_made(tls: Tls) -> None:
         assert (len(one.requests), len(two.requests)) == (2, 1)
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["waiting", "async_req"])
+def test_row_53_a_hook_is_called_once_for_each_call(asynchronous: bool) -> None:
+    """With the configuration; a path, a prefix and retries that it sets count as all else."""
+    calls = []
+    with Peer(answering(http())) as old, Peer(answering(http(502))) as new:
+
+        def hook(configuration: Configuration) -> None:
+            calls.append(configuration)
+            configuration.host = f"{new.host}/prefix"
+            configuration.api_key["Authorization"] = "new-0123456789"
+            configuration.api_key_prefix["Authorization"] = "Bearer"
+            configuration.retries = 0
+
+        api = make_api(old.host, refresh_api_key_hook=hook)
+        if asynchronous:
+            call = api.delete_job(UID, async_req=True).get
+        else:
+            call = functools.partial(api.delete_job, UID)
+        error = failure(ServiceException, call, maybe_applied=True)
+        assert error.attempts == 1
+        assert calls == [api.api_client.configuration]
+        assert (old.connections, len(new.requests)) == (0, 1)
+    assert new.requests[0].startswith(f"DELETE /prefix/rest/Job/{UID} ".encode())
+    assert b"\r\nAuthorization: Bearer new-0123456789\r\n" in new.requests[0] + b"\r\n"
+
+
 def test_row_53_limits_that_a_hook_sets_count_for_its_call() -> None:
     """Deadline and retries are read after it."""
 
@@ -401,14 +489,187 @@ def test_row_53_limits_that_a_hook_sets_count_for_its_call() -> None:
 
 
 def test_row_53_a_configuration_that_a_hook_assigns_is_used() -> None:
-    """The call is made with the new one, and its hook is not called for this call."""
+    """The call is made with the new one alone, and its hook is not called for this call."""
+    called: list[Configuration] = []
 
     def hook(configuration: Configuration) -> None:
-        client.configuration = tator.get_api(server.host, server.token).api_client.configuration
+        api.api_client.configuration = other
 
-    with LocalTator(TOKEN) as server:
-        client = tator.ApiClient(Configuration(DEAD, refresh_api_key_hook=hook))
-        assert tator.JobApi(client).delete_job(server.launch().run_uids[0]).message
+    with Peer(answering(http())) as old, Peer(answering(http())) as new:
+        other = Configuration(
+            new.host, {"Authorization": "new-0123456789"}, refresh_api_key_hook=called.append
+        )
+        api = make_api(old.host, refresh_api_key_hook=hook)
+        assert api.delete_job(UID).message == "Done."
+        assert called == []
+        assert (old.connections, len(new.requests)) == (0, 1)
+    assert b"\r\nAuthorization: new-0123456789\r\n" in new.requests[0] + b"\r\n"
+
+
+# Settings that another thread changes
+
+
+@contextmanager
+def changing(change: Callable[[int], object]) -> Iterator[None]:
+    """Another thread changes settings again and again meanwhile."""
+    begun, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        number = 0
+        while not done.is_set():
+            change(number)
+            number += 1
+            begun.set()
+
+    thread = threading.Thread(target=work)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        assert begun.wait(10)
+        yield
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+
+
+def test_row_52_each_server_sees_only_its_own_token() -> None:
+    """URL and token come from one configuration, whatever another thread assigns meanwhile."""
+    with (
+        Peer(answering(http(), keep=True)) as one,
+        Peer(answering(http(), keep=True)) as other,
+    ):
+        configurations = [
+            make_api(
+                peer.host, api_key={"Authorization": f"key-of-{peer.port}"}
+            ).api_client.configuration
+            for peer in (one, other)
+        ]
+        client = tator.ApiClient(configurations[0])
+        api = tator.JobApi(client)
+
+        def assign(number: int) -> None:
+            client.configuration = configurations[number % 2]
+
+        with changing(assign):
+            for _ in range(100):
+                api.delete_job(UID)
+                api.delete_job(UID, async_req=True).get(10)
+        client.close()
+        assert len(one.requests) + len(other.requests) == 200
+        for peer in (one, other):
+            assert peer.requests
+            assert all(f"key-of-{peer.port}".encode() in request for request in peer.requests)
+
+
+class Assigning(tator.ApiClient):
+    """Another thread assigns a configuration at the worst moment, once."""
+
+    other: Configuration | None = None
+
+    def assign(self) -> None:
+        other, self.other = self.other, None
+        if other is not None:
+            thread = threading.Thread(target=setattr, args=(self, "configuration", other))
+            thread.start()
+            thread.join()
+
+
+class AssigningAfterTheToken(Assigning):
+    """When the token has been read."""
+
+    def update_params_for_auth(self, *args: Any, **options: Any) -> None:
+        super().update_params_for_auth(*args, **options)
+        self.assign()
+
+
+class AlwaysAssigning(Assigning):
+    """Another thread assigns a configuration in each reading, without end."""
+
+    def update_params_for_auth(self, *args: Any, **options: Any) -> None:
+        super().update_params_for_auth(*args, **options)
+        self.other = self.configuration
+        self.assign()
+
+
+class AssigningBeforeTheRequest(Assigning):
+    """When the request is made up."""
+
+    def request(self, *args: Any, **options: Any) -> Any:
+        self.assign()
+        return super().request(*args, **options)
+
+
+def test_row_52_host_and_token_are_of_one_configuration() -> None:
+    """What was read before another configuration was assigned is read again."""
+    with Peer(answering(http())) as old, Peer(answering(http())) as new:
+        client = AssigningAfterTheToken(make_api(old.host).api_client.configuration)
+        client.other = Configuration(new.host, {"Authorization": "new-0123456789"})
+        assert tator.JobApi(client).delete_job(UID).message == "Done."
+    assert old.requests == []
+    assert b"\r\nAuthorization: new-0123456789\r\n" in new.requests[0] + b"\r\n"
+
+
+def test_row_52_a_token_is_not_sent_if_its_configuration_never_rests() -> None:
+    """The call ends, and no token goes to a server that may not be its own."""
+    with Peer(answering(http())) as peer:
+        client = AlwaysAssigning(make_api(peer.host).api_client.configuration)
+        with pytest.raises(ApiValueError, match="configuration is assigned too often"):
+            tator.JobApi(client).delete_job(UID)
+    assert peer.requests == []
+
+
+def test_row_52_a_request_is_sent_by_the_settings_that_it_was_made_from(tls: Tls) -> None:
+    """A token for a verified server never goes to an unverified one."""
+    with Peer(answering(http()), tls.self_signed()) as peer:
+        client = AssigningBeforeTheRequest(make_api(peer.host, retries=0).api_client.configuration)
+        client.other = Configuration(peer.host, verify_ssl=False)
+        with pytest.raises(ApiTlsError), pytest.warns(Warning, match="verify_ssl is off"):
+            tator.JobApi(client).delete_job(UID)
+        assert not client.configuration.verify_ssl
+    assert peer.requests == []
+
+
+def test_row_52_an_override_may_assign_a_configuration_for_each_call() -> None:
+    """Then all is read once more, and every call ends."""
+
+    class Renewing(tator.ApiClient):
+        """Assigns a configuration each time that it is asked for a token."""
+
+        def update_params_for_auth(self, headers: Any, *args: Any, **options: Any) -> None:
+            self.configuration = self.configuration.get_default_copy()
+            super().update_params_for_auth(headers, *args, **options)
+
+    with Peer(answering(http())) as peer:
+        Configuration.set_default(make_api(peer.host).api_client.configuration)
+        assert tator.JobApi(Renewing()).delete_job(UID).message == "Done."
+    assert TOKEN.encode() in peer.requests[0]
+
+
+@pytest.mark.filterwarnings("ignore:verify_ssl is off")
+def test_row_52_a_toggled_verify_ssl_leaves_no_unverified_route(tls: Tls) -> None:
+    """A first call may go unverified only while the setting is off; the next one is verified."""
+
+    def toggle(number: int) -> None:
+        configuration.verify_ssl = bool(number % 2)
+        configuration.assert_hostname = (None, False)[number % 2]
+        configuration.proxy = ("", None)[number % 2]
+
+    with Peer(answering(http(), keep=True), tls.self_signed()) as peer:
+        for _ in range(30):
+            api = make_api(peer.host, retries=0, ssl_ca_cert=tls.ca_file)
+            configuration = api.api_client.configuration
+            with changing(toggle):
+                for _ in range(2):  # the first one makes a route, the next one may replace it
+                    with suppress(ApiTlsError):
+                        assert api.delete_job(UID).message == "Done."
+            configuration.verify_ssl = True
+            peer.requests.clear()
+            for _ in range(2):
+                failure(ApiTlsError, api.delete_job, UID, maybe_applied=False)
+            assert peer.requests == []
+            api.api_client.close()
 
 
 # Retries
@@ -492,7 +753,7 @@ class Loop(dict[str, Any]):
     ids=lambda options: "-".join(options),
 )
 def test_an_argument_that_cannot_be_sent_is_rejected(options: dict[str, Any]) -> None:
-    """The error is an `ApiTypeError` or `ApiValueError`, and nothing was sent."""
+    """The error is an `ApiException`, and nothing was sent."""
     with Peer(answering(http())) as peer:
         client = make_api(peer.host).api_client
         with pytest.raises((ApiTypeError, ApiValueError)) as caught:
@@ -575,8 +836,8 @@ def test_row_67_a_group_without_its_id_is_rejected(group_id: Any, options: Any) 
 # Errors made by hand
 
 
-def test_row_45_an_error_made_by_hand_is_maybe_applied_unless_it_proves_the_opposite() -> None:
-    """The proof is its class or its status."""
+def test_row_45_an_error_made_by_hand_may_have_been_applied_unless_it_proves_the_opposite() -> None:
+    """By its class, or by its status."""
     doubtful = [
         *(ApiException(), ApiException(500), ApiException(400), ApiException("no status")),
         *(ServiceException(503), ApiTimeoutError(), ApiConnectionError(reason="lost")),
@@ -590,7 +851,7 @@ def test_row_45_an_error_made_by_hand_is_maybe_applied_unless_it_proves_the_oppo
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_row_45_an_error_rebuilt_from_its_args_keeps_maybe_applied() -> None:
+def test_row_45_an_error_rebuilt_from_its_args_keeps_its_doubt() -> None:
     """The 404 of a retry after a lost response proves nothing, in another process neither."""
     with LocalTator(TOKEN, server="2025-06") as server:
         api = make_api(server.host)
@@ -632,21 +893,24 @@ def test_row_63_credentials_that_the_server_does_not_know_are_unauthorized(
         assert server.jobs[uid] == "running"
 
 
-@pytest.mark.parametrize("generation", GENERATIONS)
-def test_row_64_a_throttled_call_succeeds_after_the_wait(generation: str) -> None:
-    """It costs neither a retry nor budget."""
-    with LocalTator(TOKEN, server=generation) as server:
-        server.throttle(2)
-        api = make_api(server.host, retries=0)
-        uids = server.launch(3).run_uids
-        with within(3):
-            for uid in uids:
-                assert api.delete_job(uid).message
-        statuses = [request.status for request in server.requests]
-        assert api.api_client.rest_client.retry_budget == 100
-    assert statuses.count(200) == 3
-    assert set(statuses) <= {200, 400, 429}
-    assert len(statuses) > 3
+def test_row_64_a_throttled_call_succeeds_after_the_wait() -> None:
+    """It costs neither a retry nor budget, with a server of any generation."""
+
+    def check(generation: str) -> None:
+        with LocalTator(TOKEN, server=generation) as server:
+            server.throttle(2)
+            api = make_api(server.host, retries=0)
+            uids = server.launch(3).run_uids
+            with within(3):
+                for uid in uids:
+                    assert api.delete_job(uid).message
+            statuses = [request.status for request in server.requests]
+            assert api.api_client.rest_client.retry_budget == 100
+        assert statuses.count(200) == 3
+        assert set(statuses) <= {200, 400, 429}
+        assert len(statuses) > 3
+
+    all_at_once(check, [(generation,) for generation in GENERATIONS])
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

@@ -30,6 +30,7 @@ from peers import (
     Connection,
     Peer,
     Script,
+    all_at_once,
     answering,
     failure,
     http,
@@ -182,15 +183,18 @@ def test_row_20_a_400_keeps_the_traceback_of_the_server_out_of_its_text() -> Non
     assert "Traceback" in str(error.body)
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_row_21_a_server_that_asks_to_wait_gets_another_request(status: int) -> None:
+def test_row_21_a_server_that_asks_to_wait_gets_another_request() -> None:
     """After about the time that the server asked for."""
-    with LocalTator(TOKEN) as server:
-        server.fail(status, headers={"Retry-After": "1"})
-        started = time.monotonic()
-        assert make_api(server.host).delete_job(server.launch().run_uids[0]).message
-        assert time.monotonic() - started >= 1
-        assert len(server.requests) == 2
+
+    def check(status: int) -> None:
+        with LocalTator(TOKEN) as server:
+            server.fail(status, headers={"Retry-After": "1"})
+            started = time.monotonic()
+            assert make_api(server.host).delete_job(server.launch().run_uids[0]).message
+            assert time.monotonic() - started >= 1
+            assert len(server.requests) == 2
+
+    all_at_once(check, [(429,), (503,)])
 
 
 def test_row_21_retry_after_may_be_a_date() -> None:
@@ -365,7 +369,8 @@ UNREADABLE: dict[str, bytes | Script] = {
     "deep JSON": http(200, b"[" * 500_000),
     "a number of 100,000 digits": http(200, b'{"n": ' + b"9" * 100_000 + b"}"),
     "endless": endlessly(head(), b"x" * 65536),
-    "endless chunks": endlessly(CHUNKED, b"1\r\nx\r\n" * 10_000),
+    # With so much around each byte, it is what arrives that reaches a limit first.
+    "endless chunks": endlessly(CHUNKED, b"1;extension=of-no-meaning\r\nx\r\n" * 2_000),
     "endless trailer": endlessly(CHUNKED + b"0\r\n", b"X: y\r\n" * 10_000),
     "endless error": endlessly(b"HTTP/1.1 500 Oh\r\n\r\n", b"x" * 65536),
     "2 MiB": http(200, b'{"message": "' + b"x" * (1 << 21) + b'"}'),

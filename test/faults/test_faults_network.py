@@ -30,6 +30,7 @@ from peers import (
     Connection,
     Peer,
     Script,
+    all_at_once,
     answering,
     failure,
     http,
@@ -497,65 +498,72 @@ def test_row_13_no_proxy_names_what_is_reached_directly(
 # Time
 
 
-@pytest.mark.parametrize(
-    "limits", [{"deadline": 0.3}, {"timeout": 0.3}, {"timeout": (1, 0.3)}], ids=str
-)
-def test_row_14_a_response_that_never_arrives_is_a_timeout(
-    limits: dict[str, Any], server: LocalTator, tls: Tls
-) -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_row_14_a_response_that_never_arrives_is_a_timeout(secure: bool, tls: Tls) -> None:
     """The server is at work and sends nothing: one request, which may have been applied."""
-    server.delay(60)
-    with within(0.3):
-        api = make_api(server.host, ssl_ca_cert=tls.ca_file, **limits)
-        error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True)
-    assert error.attempts == 1
-    server.close()
-    assert len(server.requests) == 1
+
+    def check(limits: dict[str, Any]) -> None:
+        with LocalTator(ssl_context=tls.server() if secure else None) as server:
+            server.delay(60)
+            with within(0.3):
+                api = make_api(server.host, ssl_ca_cert=tls.ca_file, **limits)
+                error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True)
+        assert error.attempts == 1
+        assert len(server.requests) == 1
+
+    all_at_once(check, [({"deadline": 0.3},), ({"timeout": 0.3},), ({"timeout": (1, 0.3)},)])
 
 
 def test_row_14_the_timeout_of_a_call_replaces_that_of_the_configuration() -> None:
     """`_request_timeout` as a number and as a pair."""
     with Peer(answering(Connection.hang)) as peer:
         api = make_api(peer.host, timeout=60, deadline=60)
-        for limit in (0.2, (0.2, 0.2), (None, 0.2)):
+
+        def check(limit: Any) -> None:
             with within(0.2):
                 failure(
                     ApiTimeoutError, api.delete_job, UID, maybe_applied=True, _request_timeout=limit
                 )
+
+        all_at_once(check, [(0.2,), ((0.2, 0.2),), ((None, 0.2),)])
     assert len(peer.requests) == 3
 
 
 LONG = "x" * 4000
 
 
+DRIPS = {
+    "status": (b"", b"HTTP/1.1 200 " + LONG.encode()),
+    "header": (b"HTTP/1.1 200 OK\r\n", b"X-Long: " + LONG.encode()),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 90),
+    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n", LONG.encode()),
+    "open body": (b"HTTP/1.1 200 OK\r\n\r\n", LONG.encode()),
+    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 999),
+    "trailer": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        b"X: y\r\n" * 999,
+    ),
+    "error": (b"HTTP/1.1 500 Oh\r\nContent-Length: 4000\r\n\r\n", LONG.encode()),
+}
+
+
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize(
-    ("sent", "dripped"),
-    [
-        (b"", b"HTTP/1.1 200 " + LONG.encode()),
-        (b"HTTP/1.1 200 OK\r\n", b"X-Long: " + LONG.encode()),
-        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 90),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n", LONG.encode()),
-        (b"HTTP/1.1 200 OK\r\n\r\n", LONG.encode()),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 999),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 999),
-        (b"HTTP/1.1 500 Oh\r\nContent-Length: 4000\r\n\r\n", LONG.encode()),
-    ],
-    ids=["status", "header", "headers", "body", "open body", "chunks", "trailer", "error"],
-)
-def test_row_15_a_dripped_response_ends_by_the_deadline(
-    secure: bool, sent: bytes, dripped: bytes, tls: Tls
-) -> None:
+def test_row_15_a_dripped_response_ends_by_the_deadline(secure: bool, tls: Tls) -> None:
     """However regularly bytes arrive: urllib3's timeouts start anew with each."""
 
-    def script(connection: Connection) -> None:
-        connection.send(sent)
-        connection.drip(dripped)
+    def check(part: str) -> None:
+        sent, dripped = DRIPS[part]
 
-    with Peer(answering(script), tls.server() if secure else None) as peer, within(0.3):
-        api = make_api(peer.host, deadline=0.3, ssl_ca_cert=tls.ca_file)
-        error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True)
-    assert (error.attempts, len(peer.requests)) == (1, 1)
+        def script(connection: Connection) -> None:
+            connection.send(sent)
+            connection.drip(dripped)
+
+        with Peer(answering(script), tls.server() if secure else None) as peer, within(0.3):
+            api = make_api(peer.host, deadline=0.3, ssl_ca_cert=tls.ca_file)
+            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True)
+        assert (error.attempts, len(peer.requests)) == (1, 1)
+
+    all_at_once(check, [(part,) for part in DRIPS])
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
@@ -1088,32 +1096,34 @@ def first_call(host: str, call: str, ca_file: str = "", before: str = "", **lack
     return run.stdout.splitlines()
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
+@pytest.mark.parametrize("place", ["address", "name", "https", "proxy"])
+def test_row_58_a_first_call_without_descriptors_is_a_connection_error(
+    place: str, tls: Tls
+) -> None:
+    """Whatever it imports or opens late; nothing was sent, and the next call is right."""
+
+    def check(call: str) -> None:
+        with Peer(answering(http(), keep=True), tls.server() if place == "https" else None) as peer:
+            host, before = peer.host, ""
+            if place == "name":
+                host = host.replace("127.0.0.1", "localhost")
+            if place == "proxy":
+                proxies = "HTTP_PROXY='127.0.0.1:9', NO_PROXY='127.0.0.1'"
+                before = f"import os; os.environ.update({proxies})"
+            ca_file = tls.ca_file if place == "https" else ""
+            reason, message = first_call(host, call, ca_file, before, **NO_DESCRIPTORS)
+        assert os.strerror(errno.EMFILE) in reason
+        assert message == "Done."
+        assert len(peer.requests) == 1
+
+    calls = [
         "api.delete_job('x')",
         "api.delete_job_group('x')",
         "api.delete_job('x', async_req=True).get(10)",
         "raise tator.bulk.delete_jobs(api, ['x'], progress=False).failed['x']",
         "api.api_client.call_api('/x', 'GET', query_params={'a': 1}, response_type='object')",
-    ],
-)
-@pytest.mark.parametrize("place", ["address", "name", "https", "proxy"])
-def test_row_58_a_first_call_without_descriptors_is_a_connection_error(
-    place: str, call: str, tls: Tls
-) -> None:
-    """Whatever it imports or opens late; nothing was sent, and the next call is right."""
-    with Peer(answering(http(), keep=True), tls.server() if place == "https" else None) as peer:
-        host, before = peer.host, ""
-        if place == "name":
-            host = host.replace("127.0.0.1", "localhost")
-        if place == "proxy":
-            before = "import os; os.environ.update(HTTP_PROXY='127.0.0.1:9', NO_PROXY='127.0.0.1')"
-        ca_file = tls.ca_file if place == "https" else ""
-        reason, message = first_call(host, call, ca_file, before, **NO_DESCRIPTORS)
-    assert os.strerror(errno.EMFILE) in reason
-    assert message == "Done."
-    assert len(peer.requests) == 1
+    ]
+    all_at_once(check, [(call,) for call in calls])
 
 
 def test_row_58_a_first_call_without_threads_is_a_connection_error() -> None:
