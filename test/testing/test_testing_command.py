@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import os
+import io
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -112,27 +111,29 @@ def test_its_command_says_which_option_is_wrong(
     ("server", "project", "status"), [("2020-05", [], 500), ("2025-06", ["export PROJECT=1"], 404)]
 )
 def test_its_command_ends_with_a_signal(
-    capsys: pytest.CaptureFixture[str], server: str, project: list[str], status: int
+    monkeypatch: pytest.MonkeyPatch, server: str, project: list[str], status: int
 ) -> None:
     """The command serves until a signal comes, and puts the handlers back."""
     before = signal.getsignal(signal.SIGTERM)
-    said = ""
+    said: list[str] = []
 
-    def use_and_stop() -> None:
-        nonlocal said
-        while "RUN_UID" not in said:
-            said += capsys.readouterr().out
-        host = said.splitlines()[0].removeprefix("export TATOR_HOST=http://")
-        connection = http.client.HTTPConnection(host)
-        connection.request("DELETE", "/rest/Job/x")
-        connection.getresponse().read()
-        connection.close()
-        os.kill(os.getpid(), signal.SIGTERM)
+    class Shell(io.StringIO):
+        """Uses the server as soon as its settings are there, and stops it."""
 
-    user = threading.Thread(target=use_and_stop)
-    user.start()
+        def flush(self) -> None:
+            if said or "RUN_UID" not in self.getvalue():
+                return
+            said.extend(self.getvalue().splitlines())
+            host = said[0].removeprefix("export TATOR_HOST=http://")
+            connection = http.client.HTTPConnection(host)
+            connection.request("DELETE", "/rest/Job/x")
+            connection.getresponse().read()
+            connection.close()
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(sys, "stdout", Shell())
+    monkeypatch.setattr(sys, "stderr", log := io.StringIO())
     __main__.main(["--jobs", "1", "--token", "mine", "--server", server])
-    user.join()
-    assert [line for line in said.splitlines() if "PROJECT" in line] == project
+    assert [line for line in said if "PROJECT" in line] == project
     assert signal.getsignal(signal.SIGTERM) is before
-    assert capsys.readouterr().err == f"DELETE /rest/Job/x {status}\n"
+    assert log.getvalue() == f"DELETE /rest/Job/x {status}\n"
