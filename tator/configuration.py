@@ -50,7 +50,10 @@ class Setting(Generic[G, S]):
     def __get__(
         self, instance: Configuration | None, owner: type[Configuration]
     ) -> Setting[G, S] | G:
-        return self if instance is None else cast(G, instance.__dict__[self.name])
+        if instance is None:
+            return self
+        value: G = instance.__dict__[self.name]
+        return value
 
     def __set__(self, instance: Configuration, value: S) -> None:
         if isinstance(value, _Unset):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -38,7 +38,7 @@ else:
     HttpInfo.__doc__ = "A result with the status and the headers that it came with."
 
 JSON = "application/json"
-_PATH = r"/[!\"$->@-\[\]-z|~]*"  # percent-encoded: nothing of ? # { } \ in it
+_PATH = re.compile(r"/[!\"$->@-\[\]-z|~]*")  # percent-encoded: nothing of ? # { } \ in it
 
 
 class Call(Record):
@@ -132,7 +132,7 @@ def path_of(template: object, path_params: object, formats: Mapping[str, str]) -
         if isinstance(value, (list, tuple)):
             value = rejecting(name, query.joined, name, value, formats.get(name, "csv"))
         path = path.replace(f"{{{name}}}", checks.path_segment(name, value))
-    if not re.fullmatch(_PATH, path):
+    if not _PATH.fullmatch(path):
         raise ApiValueError(
             reason="resource_path must begin with / and be percent-encoded, without a query",
             hint="Give each {name} in it a value in path_params, and a query in query_params.",
@@ -182,7 +182,7 @@ def add_authentication(
         headers[name] = checks.header_value("_request_auth['value']", mask(place.get("value")))
         return
     schemes = () if auth_settings is None else auth_settings
-    is_list = isinstance(schemes, Sequence) and not isinstance(schemes, (str, bytes))
+    is_list = isinstance(schemes, (list, tuple))
     if not is_list or not all(isinstance(scheme, str) for scheme in schemes):
         checks.reject("auth_settings", "must be a list such as ['TokenAuth']", ApiTypeError)
     known = configuration.auth_settings() if schemes else {}

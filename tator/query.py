@@ -70,7 +70,7 @@ def to_query(pairs: Params | None) -> str:
 
 def items_of(name: str, params: object) -> list[tuple[str, object]]:
     """Return names and values of a mapping or of pairs."""
-    if params is None or params == []:
+    if params is None or params == [] or params == {}:
         return []
     # An iterator is empty after its first use: the next DELETE with it would have no query.
     if not isinstance(params, (str, Iterator)):

@@ -21,4 +21,4 @@ class Record:
     """
 
     def __init__(self, **values: Any) -> None:
-        self.__dict__.update(values)
+        self.__dict__ = values

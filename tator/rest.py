@@ -37,6 +37,7 @@ from tator.transport.tls import make_context
 __all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
 
 _MEBIBYTE = 1 << 20
+_URL = re.compile(r"https?://[^/?#@\s]+/[!-~]*")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})  # there is nothing that they could have done
 
 
@@ -366,7 +367,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _with_query(url: object, params: query.Params | None) -> str:
-    if not re.fullmatch(r"https?://[^/?#@\s]+/[!-~]*", checks.text("url", url)):
+    if not _URL.fullmatch(checks.text("url", url)):
         checks.reject("url", "must be an absolute http(s) URL, percent-encoded")
     text = query.to_query(checks.rejecting("query_params", query.to_pairs, "query_params", params))
     return f"{url}?{text}" if text else str(url)

@@ -213,20 +213,20 @@ class Connection(HTTPConnection):
         """
         if self._thrown is not None:
             raise self._thrown
-        wire = cast(Response, super(HTTPConnection, self).getresponse())
+        wire: Any = super(HTTPConnection, self).getresponse()
         method, url = self._request
         headers = urllib3.HTTPHeaderDict()
         for name, value in wire.headers:
             headers.add(name, value)
         response = RawResponse(
-            body=cast(Any, wire),
+            body=wire,
             headers=headers,
             status=wire.status,
             version=wire.version,
             reason=wire.reason,
             preload_content=False,
             decode_content=False,
-            original_response=cast(Any, wire),
+            original_response=wire,
             request_method=method,
             request_url=url,
         )
@@ -287,7 +287,8 @@ class Connection(HTTPConnection):
 
     def _plain_socket(self) -> socket.socket:
         sock: Any = self.sock
-        return cast(socket.socket, sock.socket if isinstance(sock, SSLTransport) else sock)
+        plain: socket.socket = sock.socket if isinstance(sock, SSLTransport) else sock
+        return plain
 
 
 def _receive(sock: socket.socket, limits: Limits, size: int) -> bytes:
