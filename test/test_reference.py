@@ -67,10 +67,22 @@ def test_it_prints_the_model_on_success(lenient: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_a_token_without_a_prefix_is_explained(local_tator: LocalTator, name: str) -> None:
+@pytest.mark.parametrize(
+    ("local_tator", "status"),
+    [
+        ("2020-05", "500 Internal Server Error"),
+        ("2020-08", "400 Bad Request"),
+        ("2025-06", "404 Not Found"),
+    ],
+    indirect=["local_tator"],
+)
+def test_a_token_without_a_prefix_is_explained(
+    local_tator: LocalTator, status: str, name: str
+) -> None:
     """The page's token has no prefix: whatever the server says, the line to add is shown."""
     said = run(name, local_tator.host)
-    assert said.startswith(f"Exception when calling JobApi->{name}: 500 Internal Server Error ")
+    assert said.startswith(f"Exception when calling JobApi->{name}: {status}")
+    assert len(local_tator.requests) == 1
     assert "configuration.api_key_prefix['Authorization'] = 'Token'" in said
     assert "YOUR_API_KEY" not in said
 
