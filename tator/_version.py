@@ -1,3 +1,3 @@
 """The version of this package; `setup.py` reads it too."""
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
