@@ -64,6 +64,17 @@ class Connection:
         """Send all of it."""
         self.sock.sendall(data)
 
+    def end_with(self, data: bytes) -> None:
+        """Send all of it and the end of the connection, over TCP in the same packet.
+
+        Else a client that sends its next request at once may still find the connection open.
+        """
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.send(data)
+        else:
+            self.sock.sendall(data, getattr(socket, "MSG_MORE", 0))  # Linux has it
+            self.sock.shutdown(socket.SHUT_WR)
+
     def drip(self, data: bytes, every: float = 0.02) -> None:
         """Send it byte by byte, until the client leaves."""
         for number in range(len(data)):
@@ -185,8 +196,10 @@ def answering(*responses: bytes | Script, keep: bool = False) -> Script:
             response = responses[min(len(connection.peer.requests), len(responses)) - 1]
             if callable(response):
                 response(connection)
-            else:
+            elif keep:
                 connection.send(response)
+            else:
+                connection.end_with(response)
             if not keep:
                 return
 
