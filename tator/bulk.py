@@ -28,8 +28,9 @@ from uuid import UUID
 
 from tator import checks
 from tator.api.job_api import JobApi
+from tator.bulk_executors import ExecutorWorkers
 from tator.bulk_result import BulkInterrupted, BulkResult, Outcome, text_of
-from tator.bulk_workers import ExecutorWorkers, ThreadWorkers, Workers, unknown
+from tator.bulk_workers import ThreadWorkers, Workers, unknown
 from tator.exceptions import ApiValueError
 from tator.logs import logger
 

@@ -33,7 +33,7 @@ ORDER = [
     ),
     *("logs", "configuration", "serialization", "query", "retry", "meaning", "transport", "hints"),
     *("rest", "operation", "async_result", "api_client", "api"),
-    *("bulk_result", "bulk_workers", "bulk"),
+    *("bulk_result", "bulk_workers", "bulk_executors", "bulk"),
 ]
 # Within the packages.
 TRANSPORT = ["callers", "limits", "response", "connection", "pool", "tls", "proxy", "route"]

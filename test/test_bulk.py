@@ -31,7 +31,7 @@ from peers import Connection, Peer, answering, http, make_api
 from urllib3.exceptions import InsecureRequestWarning
 
 import tator
-from tator import bulk, bulk_result, bulk_workers
+from tator import bulk, bulk_executors, bulk_result, bulk_workers
 from tator.testing import LocalTator
 
 
@@ -760,7 +760,7 @@ def test_an_interrupt_in_the_users_own_code_counts_too(
 
 def test_an_interrupt_at_any_line_loses_nothing(server: LocalTator, api: tator.JobApi) -> None:
     """Wherever it strikes, each ID is accounted for, and truly so."""
-    files = {module.__file__ for module in (bulk, bulk_result, bulk_workers)}
+    files = {module.__file__ for module in (bulk, bulk_executors, bulk_result, bulk_workers)}
 
     def run(strike_at: int) -> tuple[bool, bulk.BulkResult | None]:
         """Whether it struck before the end, and the result."""

@@ -299,6 +299,7 @@ def test_servers_leave_nothing_behind() -> None:
     assert last[1] <= threads
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_child_leaves_the_server_to_its_parent(local_tator: LocalTator) -> None:
     """What a child closes stays open in the parent, what the parent closes seems closed to all."""
     connection = http.client.HTTPConnection(*address(local_tator), timeout=10)

@@ -1,0 +1,208 @@
+"""The workers of a bulk run that are an executor of the caller's."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+from concurrent.futures import Executor, Future
+from contextvars import Context, copy_context
+from functools import lru_cache
+from traceback import format_exception_only, walk_tb
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from tator.api.job_api import JobApi
+from tator.bulk_result import Outcome
+from tator.bulk_workers import Given, ThreadWorkers, Workers, unknown
+
+_LARGEST_CHUNK = 32  # IDs that travel to another process together
+_THREADS_OF_UNKNOWN = 4  # in each task, if the number of concurrent tasks is unknown
+
+
+class ExecutorWorkers(Workers):
+    """Somebody's executor. To other processes IDs travel in chunks, to threads one by one.
+
+    Args:
+        api: What cancels one job.
+        context: What each call runs in a copy of, in this process.
+        most: The most jobs in flight.
+        executor: Who does the work.
+    """
+
+    def __init__(self, api: JobApi, context: Context, most: int, executor: Executor) -> None:
+        is_process_pool = _is_of(executor, "process", "ProcessPoolExecutor")
+        tasks, threads, largest = most, 1, 1
+        if is_process_pool or _package(type(executor).__module__) == "distributed":
+            tasks, threads = _share(most, getattr(executor, "_max_workers", None))
+            largest = max(threads, _LARGEST_CHUNK)
+        super().__init__(tasks * largest)
+        self._executor = executor
+        self._task = _Task(_Portable(api, context), uuid4().hex, threads)
+        self._most_tasks = tasks
+        self._size = threads  # of the next chunk; it grows, so that few IDs spread out
+        self._largest = largest
+        self._chunk: list[str] = []
+        self._futures: dict[Future[Any], list[str]] = {}
+        # Only of these two does a future that was cancelled prove that its work has not begun.
+        is_thread_pool = _is_of(executor, "thread", "ThreadPoolExecutor")
+        self._proves_by_cancel = is_process_pool or is_thread_pool
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another ID may begin."""
+        return super().has_room and len(self._futures) < self._most_tasks
+
+    def begin(self, run_uid: str, given: Given) -> None:
+        """Add an ID to the chunk, and submit the chunk if it is full."""
+        super().begin(run_uid, given)
+        self._chunk.append(run_uid)
+        if len(self._chunk) >= self._size:
+            self.flush()
+
+    def flush(self) -> None:
+        """Submit the chunk."""
+        chunk, self._chunk = self._chunk, []
+        if not chunk:
+            return
+        if self.stopped:
+            for run_uid in chunk:
+                self.note(run_uid, None)
+            return
+        self._size = min(2 * self._size, self._largest)
+        given = [self.in_hand[run_uid] for run_uid in chunk]
+        self.taken.update(dict.fromkeys(chunk, (threading.current_thread(),)))
+        try:
+            future = self._executor.submit(self._task.run, given)
+        except Exception as error:
+            if not self._is_executors(error):
+                raise
+            # Some executors raise after they have queued the work.
+            self._lose(chunk, error)
+            self.stop()
+            return
+        self._futures[future] = chunk
+        future.add_done_callback(self._take)
+        if self.stopped:  # before the future was there to be cancelled
+            future.cancel()
+
+    def stop(self) -> None:
+        """Cancel also what the executor has not begun."""
+        super().stop()
+        for future in list(self._futures):
+            future.cancel()
+
+    def end(self) -> None:
+        """Stop, and end the chunk too."""
+        super().end()
+        self.flush()
+
+    def find_lost(self) -> None:
+        """Find the futures whose callback was cut short."""
+        for future in (future for future in list(self._futures) if future.done()):
+            self._take(future)
+
+    def _take(self, future: Future[Any]) -> None:
+        """Note the outcomes of a chunk that has ended. Any thread may call this."""
+        chunk = self._futures.get(future)
+        if chunk is None:
+            return  # another thread was faster
+        if future.cancelled():
+            for run_uid in chunk:
+                proof = None if self._proves_by_cancel else unknown("Cancelled before it ended")
+                self.note(run_uid, proof)
+        elif error := future.exception():
+            self._lose(chunk, error)
+        else:
+            outcomes, failure = future.result()
+            self.fail(failure)
+            for run_uid, outcome in zip(chunk, outcomes, strict=True):
+                self.note(run_uid, outcome)
+        self._futures.pop(future, None)
+
+    def _lose(self, chunk: list[str], error: BaseException) -> None:
+        words = " ".join("".join(format_exception_only(error)).split())  # with its notes
+        for run_uid in chunk:
+            self.note(run_uid, unknown(f"The executor failed: {words}"))
+
+    def _is_executors(self, error: Exception) -> bool:
+        """Tell whether the executor raised it, and not a signal handler of the caller's."""
+        *_, (frame, _) = walk_tb(error.__traceback__)
+        own = {"tator", _package(type(self._executor).__module__)}
+        return _package(str(frame.f_globals.get("__name__"))) in own | sys.stdlib_module_names
+
+
+class _Portable:
+    """An API that is pickled once for all the work, and unpickled once in each process.
+
+    Attributes:
+        api: What cancels one job.
+        context: What each call runs in a copy of; it does not travel.
+        stopped_run: The run of which nothing more is sent.
+    """
+
+    def __init__(self, api: JobApi, context: Context) -> None:
+        self.api, self.context, self.stopped_run = api, context, ""
+        self._pickle: bytes | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._pickle is None:
+            self._pickle = pickle.dumps(self.api)
+        return _unpacked, (self._pickle,)
+
+
+@lru_cache(maxsize=8)
+def _unpacked(pickled: bytes) -> _Portable:
+    return _Portable(pickle.loads(pickled), copy_context())
+
+
+class _Task(NamedTuple):
+    """What an executor calls with a chunk of IDs.
+
+    Attributes:
+        portable: What cancels one job.
+        run_name: A name of this run alone: for an equal task, Dask returns the earlier result.
+        threads: The most threads.
+    """
+
+    portable: _Portable
+    run_name: str
+    threads: int
+
+    def run(self, chunk: list[Given]) -> tuple[list[Outcome | None], Exception | None]:
+        """Cancel the jobs of a chunk; return the outcomes, and what the caller's code raised."""
+        portable = self.portable
+        if portable.stopped_run == self.run_name:
+            return [None] * len(chunk), None
+        threads = min(self.threads, len(chunk))
+        workers = ThreadWorkers(portable.api, portable.context, threads if threads > 1 else 0)
+        names = list(map(str, range(len(chunk))))  # two IDs may be shown alike
+        try:
+            for name, given in zip(names, chunk, strict=True):
+                workers.begin(name, given)
+            while workers.in_hand:
+                workers.take_out()
+            if workers.stopped:
+                portable.stopped_run = self.run_name
+        finally:
+            workers.end()
+        return [workers.known[name] for name in names], workers.failure
+
+
+def _share(most: int, processes: int | None) -> tuple[int, int]:
+    """Return how many tasks to submit at a time, and the threads of each."""
+    if processes is None:
+        threads = min(most, _THREADS_OF_UNKNOWN)
+        return most // threads, threads
+    # One task at work in each process, and one that waits for it.
+    return (2 * processes, most // processes) if processes <= most else (most, 1)
+
+
+def _is_of(executor: Executor, module: str, name: str) -> bool:
+    """Tell whether an executor is of a standard class, without loading that class."""
+    loaded = sys.modules.get(f"concurrent.futures.{module}")
+    return loaded is not None and isinstance(executor, getattr(loaded, name))
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
