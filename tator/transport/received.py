@@ -69,7 +69,7 @@ class Received(Record):
             redactor.text(self.raw.reason or ""),
             body=kept_body(self.data, redactor),
             headers=kept_headers(self.raw.headers, redactor),
-            message=None if message is None else redactor.text(message),
+            message=None if message is None else _kept(message, _KEPT_JSON, redactor),
             method=method,
             url=url,
             attempts=attempts,
@@ -88,7 +88,10 @@ def kept_body(data: bytes | str, redactor: Redactor) -> str:
     if isinstance(data, str):
         data = data.encode()
     most = _KEPT_JSON if data.lstrip()[:1] in (b"{", b"[") else _KEPT_OTHER
-    text = data[: 4 * (most + _MARGIN)].decode("utf-8", "replace")
+    return _kept(data[: 4 * (most + _MARGIN)].decode("utf-8", "replace"), most, redactor)
+
+
+def _kept(text: str, most: int, redactor: Redactor) -> str:
     # Masked before it is cut, or the start of a value could stay.
     masked = redactor.text(text[: most + _MARGIN])
     return masked if len(text) <= most else masked[:most] + "…"

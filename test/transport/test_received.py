@@ -15,6 +15,7 @@ pytestmark = pytest.mark.fast
 TOKEN = "sesame-0123456789abcdef"
 PLAIN = Redactor({}, None)
 MASKING = Redactor({"Authorization": Secret(f"Token {TOKEN}")}, None)
+KIB = 1 << 10
 
 
 def received(status: int, body: bytes, headers: dict[str, str] | None = None) -> Received:
@@ -65,6 +66,15 @@ def test_an_error_has_what_the_response_had_without_sensitive_values() -> None:
     assert (error.maybe_applied, error.retry_after) == (True, 7)
 
 
+@pytest.mark.parametrize("length", [64 * KIB, 64 * KIB + 1])
+def test_a_message_is_cut_after_64_kib(length: int) -> None:
+    """The text of an error stays readable; a token at the cut is masked in whole."""
+    text = "x" * (length - 4) + TOKEN
+    failed = received(400, b'{"message": "' + text.encode() + b'"}')
+    message = failed.to_error(MASKING, "DELETE", "http://tator.test/x", 1, True).message
+    assert message == ("x" * (length - 4) + "***")[: 64 * KIB] + "…"
+
+
 def test_an_error_without_reason_and_message_has_none() -> None:
     """The reason is empty, the message is `None`."""
     raw = urllib3.HTTPResponse(b"", {}, 404, reason=None)
@@ -79,9 +89,6 @@ def test_headers_are_kept_apart() -> None:
     kept = kept_headers(headers, MASKING)
     assert isinstance(kept, urllib3.HTTPHeaderDict)
     assert kept.getlist("set-cookie") == ["a=1", "b=***"]
-
-
-KIB = 1 << 10
 
 
 @pytest.mark.parametrize(
