@@ -1,4 +1,4 @@
-"""An operation's values → a request; a response → a typed result."""
+"""The client: what an operation gives becomes a request, and a response becomes its result."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ class ApiClient:
         """Return the body of a response, read as `response_type` (see `call_api`).
 
         Args:
-            response: Anything with `data`, operation.JSON in bytes or as text. `null` is `None`.
+            response: Anything with `data`, JSON in bytes or as text. `null` is read as `None`.
             response_type: What to read it as.
 
         Raises:
@@ -345,7 +345,7 @@ class ApiClient:
 
         If another one is assigned meanwhile, on another thread, all is read again.
         """
-        # Subclasses may override it with the three arguments that it had in 2020.
+        # Subclasses may override update_params_for_auth with the three arguments it had in 2020.
         more = (request_auth,) if request_auth else ()
         for _ in range(_MOST_READINGS):
             before = self._assigned

@@ -29,7 +29,7 @@ from uuid import UUID
 from tator import checks
 from tator.api.job_api import JobApi
 from tator.bulk_executors import ExecutorWorkers
-from tator.bulk_result import BulkInterrupted, BulkResult, Outcome, text_of
+from tator.bulk_result import BulkInterrupted, BulkResult, Outcome
 from tator.bulk_workers import ThreadWorkers, Workers, unknown
 from tator.exceptions import ApiValueError
 from tator.logs import logger
@@ -80,7 +80,7 @@ def delete_jobs(
     total = None
     if isinstance(run_uids, Sized):
         run.run_uids = list(run_uids)  # some that have a length can be read only once
-        outcomes = dict.fromkeys(map(text_of, run.run_uids))
+        outcomes = dict.fromkeys(map(checks.text_of, run.run_uids))
         total = len(outcomes)
     try:
         with bar(total) as show, closing(run.outcomes(outcomes)) as ended:
@@ -168,7 +168,7 @@ class _Run:
         try:
             source = iter(self.run_uids)
             self._fill(source, order)
-            while workers.in_hand and (order is None or workers.failure is None):
+            while workers.in_progress and (order is None or workers.failure is None):
                 run_uid, outcome = workers.take_out()
                 # Before the outcome is yielded: the caller may take long to ask for the next one.
                 self._fill(source, order)
@@ -191,7 +191,7 @@ class _Run:
                 while workers.are_busy and (left := ends - time.monotonic()) > 0:
                     with suppress(queue.Empty):
                         workers.ended.get(timeout=left)
-                for run_uid in [*workers.in_hand, *workers.known]:
+                for run_uid in [*workers.in_progress, *workers.known]:
                     if run_uid in workers.known:
                         outcomes[run_uid] = workers.known[run_uid]
                     elif run_uid in workers.taken:
@@ -206,7 +206,7 @@ class _Run:
         while workers.has_room and not workers.stopped and workers.failure is None:
             try:
                 given = next(source, _END)
-                run_uid = text_of(given)
+                run_uid = checks.text_of(given)
             except Exception as error:
                 workers.failure = error  # what is in flight goes on
                 break

@@ -70,7 +70,7 @@ class ExecutorWorkers(Workers):
                 self.note(run_uid, None)
             return
         self._size = min(2 * self._size, self._largest)
-        given = [self.in_hand[run_uid] for run_uid in chunk]
+        given = [self.in_progress[run_uid] for run_uid in chunk]
         self.taken.update(dict.fromkeys(chunk, (threading.current_thread(),)))
         try:
             future = self._executor.submit(self._task.run, given)
@@ -180,7 +180,7 @@ class _Task(NamedTuple):
         try:
             for name, given in zip(names, chunk, strict=True):
                 workers.begin(name, given)
-            while workers.in_hand:
+            while workers.in_progress:
                 workers.take_out()
             if workers.stopped:
                 portable.stopped_run = self.run_name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
+from tator import checks
 from tator.exceptions import ApiException
 from tator.models import InlineResponse2044
 from tator.notebook import html_table
@@ -37,7 +38,7 @@ class BulkResult(Mapping[str, Outcome]):
         self.not_attempted: list[str] = list(not_attempted)
 
     def __getitem__(self, run_uid: object) -> Outcome:
-        return self._outcomes[text_of(run_uid)]
+        return self._outcomes[checks.text_of(run_uid)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._outcomes)
@@ -115,12 +116,6 @@ class BulkInterrupted(KeyboardInterrupt):
     def __init__(self, result: BulkResult) -> None:
         super().__init__(result)
         self.result = result
-
-
-def text_of(run_uid: object) -> str:
-    """Return the string by which the results list an ID."""
-    # For an enumeration of strings, str() would return the member's name.
-    return str.__str__(run_uid) if isinstance(run_uid, str) else str(run_uid)
 
 
 def _record(run_uid: str, outcome: Outcome | None) -> dict[str, str | int | bool]:

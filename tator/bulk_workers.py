@@ -29,7 +29,7 @@ class Workers:
         most: The most IDs in progress.
 
     Attributes:
-        in_hand: The IDs that have begun, as they were given.
+        in_progress: The IDs that have begun, as they were given.
         taken: Those of them for which a request may be sent, and the thread that took each.
         known: What became of an ID; `None` if nothing was sent.
         ended: The IDs that have ended, in that order; one may be there twice.
@@ -39,7 +39,7 @@ class Workers:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.in_hand: dict[str, Given] = {}
+        self.in_progress: dict[str, Given] = {}
         self.taken: dict[str, tuple[threading.Thread]] = {}
         self.known: dict[str, Outcome | None] = {}
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -49,7 +49,7 @@ class Workers:
     @property
     def has_room(self) -> bool:
         """Whether another ID may begin."""
-        return len(self.in_hand) < self._most
+        return len(self.in_progress) < self._most
 
     @property
     def are_busy(self) -> bool:
@@ -58,7 +58,7 @@ class Workers:
 
     def begin(self, run_uid: str, given: Given) -> None:
         """Begin an ID."""
-        self.in_hand[run_uid] = given
+        self.in_progress[run_uid] = given
 
     def flush(self) -> None:
         """Hold nothing back: the next ID may be long in coming."""
@@ -96,8 +96,8 @@ class Workers:
             except queue.Empty:
                 self.find_lost()
                 continue
-            if run_uid in self.in_hand:
-                del self.in_hand[run_uid]
+            if run_uid in self.in_progress:
+                del self.in_progress[run_uid]
                 self.taken.pop(run_uid, None)
                 return run_uid, self.known[run_uid]
 
@@ -139,7 +139,7 @@ class ThreadWorkers(Workers):
         """Find the calls of threads that have died, and what they took out of the queue."""
         dead = [thread for thread in self._threads if not thread.is_alive()]
         self._threads = [thread for thread in self._threads if thread not in dead]
-        for run_uid, given in self.in_hand.items() if dead else ():
+        for run_uid, given in self.in_progress.items() if dead else ():
             claim = self.taken.get(run_uid)
             if claim is None:
                 self._todo.put((run_uid, given))
@@ -178,7 +178,7 @@ class ThreadWorkers(Workers):
         claim = (threading.current_thread(),)
         if self.taken.setdefault(run_uid, claim) is not claim:
             return  # it is in the queue twice, and another thread was faster
-        if run_uid not in self.in_hand:
+        if run_uid not in self.in_progress:
             self.taken.pop(run_uid, None)  # it was that much faster
             return
         if self.stopped:

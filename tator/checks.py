@@ -207,12 +207,17 @@ def is_uuid(value: object) -> bool:
     return uuid is not None and isinstance(value, uuid.UUID)
 
 
+def text_of(value: object) -> str:
+    """Return the string for an ID or another scalar."""
+    # For an enumeration of strings, str() would return the member's name.
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
 def identifier(name: str, value: object) -> str:
     """Accept a job's or a group's ID: a string or a UUID that fits in a path."""
     if not (isinstance(value, str) or is_uuid(value)):
         reject_type(name, "a string or a UUID", value)
-    # For an enumeration of strings, str() would return the member's name.
-    uid = str.__str__(value) if isinstance(value, str) else str(value)
+    uid = text_of(value)
     if uid.strip() and uid != uid.strip():
         reject(name, "must not begin or end with white space: strip() it")
     path_segment(name, uid)

@@ -96,7 +96,7 @@ class _LogSetting(Setting[G, S]):
 
     def put(self, values: dict[str, Any], value: S) -> None:
         new = {**values, self.name: self.check(self.name, value)}
-        # The constructor sets `debug` last, so that the file and the format are known.
+        # The constructor sets `debug` after the file and the format.
         if new.get("debug"):
             logs.start(new["logger_file"], new["logger_format"])
         elif values.get("debug"):
@@ -138,15 +138,16 @@ class Configuration:
             never. Defaults to 30.
         largest_response: Bytes of a response with a 2xx status that are read. A response to
             `DELETE`, and every error, may have 1 MiB. Defaults to 64 MiB.
-        retries: Attempts after the first. Defaults to 2; 0 or `False` for none.
+        retries: Attempts after the first. Defaults to 2; 0 or `False` for none. Those after a wait
+            that a throttling server asks for do not count.
         timeout: Seconds for each attempt, or a pair: seconds to connect, and seconds without data
             while reading; `None` for no separate limit. Defaults to `(10, None)`.
         deadline: Seconds that a whole call may take, retries and delays included; `None` for no
             limit. Defaults to 300.
         logger_file: Where `debug` writes. Defaults to standard error.
         logger_format: How `debug` writes, in the notation of `logging.Formatter`.
-        debug: Whether to log each attempt, through one handler on the logger `tator`.
-            Defaults to `False`.
+        debug: Whether to log each attempt, through the one handler of the process on the logger
+            `tator`. Defaults to `False`.
         client_side_validation: Read by models and operations that openapi-generator wrote; the
             checks of this package are always on. Defaults to `True`.
 

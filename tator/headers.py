@@ -11,6 +11,7 @@ from tator.masking import mask
 V = TypeVar("V", bound="HeaderValues")
 
 _OWN_NAMES = {"user-agent": "User-Agent", "cookie": "Cookie"}
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 _HARMLESS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 
 
@@ -25,7 +26,7 @@ class HeaderValues(dict[str, str]):
 
     @classmethod
     def checked(cls: type[V], name: str, value: Mapping[str, str] | None) -> V:
-        """Return a checked copy of the values; `name` is the label."""
+        """Return a checked copy of the values; `name` is not used, since the class has a label."""
         return cls(value)
 
     def __setitem__(self, name: str, value: str) -> None:
@@ -76,6 +77,8 @@ class Headers(HeaderValues):
     def kept(self, name: str, value: str) -> tuple[str, str]:
         """Return the value, masked unless it is harmless."""
         lowered = name.lower()
+        if lowered in _FRAMING:
+            checks.reject(f"{self.label}[{name!r}]", "must not be set: tator sends the length")
         # The client reads its own two by name, and the case of header names has no meaning.
         name = _OWN_NAMES.get(lowered, name)
         return name, str(value) if lowered in _HARMLESS else mask(value)

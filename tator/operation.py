@@ -38,7 +38,7 @@ else:
     HttpInfo.__doc__ = "A result with the status and the headers that it came with."
 
 JSON = "application/json"
-_PATH = re.compile(r"/[!\"$->@-\[\]-z|~]*")  # percent-encoded: nothing of ? # { } \ in it
+_PATH = re.compile(r"/[!\"$->@-\[\]-z|~]*")  # without spaces, control characters, and ? # { } \
 
 
 class Call(Record):

@@ -94,8 +94,7 @@ def _listed(name: str, values: Iterable[object], style: str) -> Pairs:
 def _text(name: str, value: object) -> str:
     scalar = plain(value)
     if isinstance(scalar, str):
-        # For an enumeration of strings, str() would return the member's name.
-        return str.__str__(scalar)
+        return checks.text_of(scalar)
     if not isinstance(scalar, (bool, int, float)):
         checks.reject(name, "must be a string, a number, a date or a list of them", ApiTypeError)
     return json.dumps(scalar)

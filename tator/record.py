@@ -17,7 +17,8 @@ else:
 class Record:
     """A base for classes that declare the names and types of their values.
 
-    Each value is given by its name; one with a default in the class may be left out.
+    Each value is given by its name; one with a default in the class may be left out. Only type
+    checkers check the names, and that nothing changes. Two records are never equal.
     """
 
     def __init__(self, **values: Any) -> None:

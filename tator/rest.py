@@ -37,8 +37,8 @@ from tator.transport.tls import make_context
 __all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
 
 _MEBIBYTE = 1 << 20
-_URL = re.compile(r"https?://[^/?#@\s]+/[!-~]*")
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})  # there is nothing that they could have done
+_URL = re.compile(r"https?://[^/?#@\s]+/[!\"$->@-~]*")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # there is nothing that they could have done
 
 
 def _verb(method: str) -> Callable[..., RESTResponse | urllib3.BaseHTTPResponse]:
@@ -199,7 +199,7 @@ class RESTClientObject:
         if body is not None and not isinstance(body, bytes):
             with before_sending():
                 body = checks.rejecting("body", to_json, body)
-        call = _Call(
+        call = _Request(
             method=method,
             url=url,
             headers=headers,
@@ -214,10 +214,9 @@ class RESTClientObject:
             return result
         try:
             raise result
+        # Its traceback holds this frame, and the client would live until the collector runs.
         finally:
-            del (
-                result
-            )  # its traceback holds this frame: a client would live until the collector runs
+            del result
 
     GET = _verb("GET")
     HEAD = _verb("HEAD")
@@ -262,7 +261,7 @@ class RESTClientObject:
                 level, frame = level + 1, frame.f_back
             warnings.warn(problem, InsecureRequestWarning, level)
 
-    def _result(self, call: _Call) -> RESTResponse | urllib3.BaseHTTPResponse | ApiException:
+    def _result(self, call: _Request) -> RESTResponse | urllib3.BaseHTTPResponse | ApiException:
         """Make attempts until one succeeds or no other may follow."""
         deadline = call.values["deadline"]
         ends = inf if deadline is None else time.monotonic() + deadline
@@ -282,7 +281,7 @@ class RESTClientObject:
                 logger.debug(
                     "%s %s: %s in %.3f s (attempt %d)", call.method, call.url, came, took, attempts
                 )
-            maybe_applied |= received.maybe_applied and call.method not in _READING
+            maybe_applied |= received.maybe_applied and call.method not in _SAFE_METHODS
             if isinstance(received, Received) and received.is_success:
                 policy.succeeded()
                 if not call.preload:
@@ -298,7 +297,7 @@ class RESTClientObject:
             del received
             time.sleep(delay)
 
-    def _attempt(self, call: _Call, ends: float) -> Received | Failure:
+    def _attempt(self, call: _Request, ends: float) -> Received | Failure:
         """Make one attempt; what the caller's own code raises meanwhile passes."""
         most = call.values["largest_response"] if call.method != "DELETE" else _MEBIBYTE
         timeout = call.values["timeout"] if call.timeout is None else call.timeout
@@ -330,7 +329,7 @@ class RESTClientObject:
         finally:
             del passing
 
-    def _get_route(self, call: _Call) -> Route:
+    def _get_route(self, call: _Request) -> Route:
         values = call.values
         if self._maxsize is not None:
             values = {**values, "connection_pool_maxsize": self._maxsize}
@@ -350,7 +349,7 @@ class RESTClientObject:
         return route
 
 
-class _Call(Record):
+class _Request(Record):
     """One request, ready to be sent."""
 
     method: str
@@ -368,7 +367,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 def _with_query(url: object, params: query.Params | None) -> str:
     if not _URL.fullmatch(checks.text("url", url)):
-        checks.reject("url", "must be an absolute http(s) URL, percent-encoded")
+        checks.reject("url", "must be an absolute http(s) URL, percent-encoded, without a query")
     text = query.to_query(checks.rejecting("query_params", query.to_pairs, "query_params", params))
     return f"{url}?{text}" if text else str(url)
 

@@ -192,7 +192,7 @@ def _parsed(parse: Callable[[str], datetime], text: str) -> datetime:
 
 
 def _coerced(kind: Callable[[Any], Any]) -> Reader:
-    """Return a reader that converts a value as generated clients do; what it can't stays."""
+    """Return a reader that converts values as generated clients do, and leaves other types."""
 
     def read(value: object, settings: Any) -> object:
         try:

@@ -65,6 +65,13 @@ def test_an_invalid_name_is_rejected(name: Any) -> None:
         Headers({name: "a"})
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+def test_a_header_that_frames_the_body_is_rejected(name: str) -> None:
+    """Two of them could make one request look like two."""
+    with pytest.raises(ApiValueError, match=rf"^header\['{name}'\] must not be set"):
+        Headers({name: "3"})
+
+
 def test_a_collection_that_is_not_a_mapping_is_rejected() -> None:
     """A token alone has no header's name."""
     with pytest.raises(

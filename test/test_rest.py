@@ -186,6 +186,8 @@ def test_a_body_that_is_not_json_is_rejected() -> None:
         (("GET", "{}"), {}, ApiValueError, "absolute http"),
         (("GET", "{}/x y"), {}, ApiValueError, "percent-encoded"),
         (("GET", "{}/é"), {}, ApiValueError, "percent-encoded"),
+        (("DELETE", "{}/x#"), {"query_params": {"gid": "1"}}, ApiValueError, "without a query"),
+        (("DELETE", "{}/x?a=1"), {"query_params": {"gid": "1"}}, ApiValueError, "without a query"),
         (("GET", "{}/x\r\nA: b"), {}, ApiValueError, "percent-encoded"),
         (("GET", "http://user@127.0.0.1/x"), {}, ApiValueError, "absolute http"),
         (("GET", None), {}, ApiTypeError, "url must be a string"),

@@ -40,7 +40,8 @@ class JobApi:
       release; error statuses still raise. Defaults to `True`.
     - `_request_timeout`: seconds for each attempt, or a pair `(connect, read)`. Defaults to the
       configuration's `timeout`. The whole call ends by the configuration's `deadline` anyway.
-    - `_return_http_data_only`: `True` makes the form `_with_http_info` return the data alone.
+    - `_return_http_data_only`: `True` makes the form `_with_http_info` return the data alone; the
+      short one always does.
 
     Args:
         api_client: What carries the calls: an `ApiClient`, or anything with a `call_api`.

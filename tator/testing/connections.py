@@ -167,7 +167,8 @@ def read_request(stream: BinaryIO, proceed: Callable[[], object]) -> tuple[Reque
         headers[header[1].lower()] = header[2].strip(" \t")
     body = _read_body(stream, headers, proceed)
     connection = headers.get("connection", "keep-alive" if minor == "1" else "close")
-    return Request(method, path, headers, body), connection.lower() != "close"
+    options = [option.strip(" \t").lower() for option in connection.split(",")]
+    return Request(method, path, headers, body), "close" not in options
 
 
 def _read_body(stream: BinaryIO, headers: dict[str, str], proceed: Callable[[], object]) -> bytes:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-_MODULES = frozenset({"builtins", "http.client", "socket", "ssl"})
-_PACKAGES = frozenset({"tator", "urllib3"})
+_MODULES = frozenset({"builtins", "http.client", "socket", "ssl"})  # have the transport's classes
+_PACKAGES = frozenset({"tator", "urllib3"})  # the same, with all modules in them
+# Whose frames raise for the transport.
 _RUNTIMES = frozenset({"eventlet", "gevent", "tator", "urllib3"}) | sys.stdlib_module_names
+# Whose frames hold the headers as they are sent.
 _BELOW = frozenset({"http", "selectors", "socket", "ssl", "urllib3"})
 
 

@@ -26,7 +26,7 @@ _NOT_A_SOCKET = (errno.EBADF, errno.ENOTSOCK)  # the descriptor is closed, or an
 
 
 def _keep_alive_options() -> list[tuple[int, int, int]]:
-    """Return TCP keep-alive, where the system has it: after 30 s every 10 s, three times."""
+    """Return the options of TCP keep-alive that this system has: 3 probes from 30 s on."""
     wanted = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
     found = [
         (socket.IPPROTO_TCP, getattr(socket, name), value)
@@ -59,7 +59,7 @@ class RawResponse(urllib3.HTTPResponse):
             yield piece
 
     def release_conn(self) -> None:
-        """Give the connection back, unless it works for another response by now."""
+        """Release the connection, unless it works for another response by now."""
         if getattr(self.connection, "wire", self.wire) is self.wire:
             super().release_conn()
 
@@ -123,8 +123,8 @@ class Connection(HTTPConnection):
         # socket.create_connection has one timeout for each address, and none for the look-up.
         limits = self.limits
         addresses = resolve(self._name.strip("[]"), self.port, limits.wait())
-        for left in range(len(addresses), 0, -1):
-            family, kind, protocol, _, address = addresses[-left]
+        for index, (family, kind, protocol, _, address) in enumerate(addresses):
+            left = len(addresses) - index
             sock = None
             try:
                 seconds = limits.wait() / left
@@ -230,7 +230,7 @@ class Connection(HTTPConnection):
             request_method=method,
             request_url=url,
         )
-        response.version_string = f"HTTP/1.{wire.version % 10}"
+        response.version_string = "HTTP/1.0" if wire.version == 10 else "HTTP/1.1"
         self.wire = response.wire = wire
         return response
 

@@ -55,7 +55,7 @@ class Failure(Record):
 
     @property
     def is_success(self) -> bool:
-        """Whether the server responded as it should: it did not."""
+        """Always `False`: there was no response."""
         return False
 
     @property
@@ -99,7 +99,7 @@ def failure_of(error: BaseException, sent: bool, proxy: str | None, most: int) -
     root = root_of(error)
     if is_callers(root):
         return None
-    kind, reason, hint, is_retryable = _reading_of(error, root, sent, proxy is not None)
+    kind, reason, hint, is_retryable = _classify(error, root, sent, proxy is not None)
     if isinstance(root, TooLarge):
         reason = f"Response exceeds {most} bytes"
     return Failure(
@@ -133,11 +133,11 @@ def before_sending() -> Iterator[None]:
             lacking.__context__ = None  # its frames hold the request
 
 
-def _reading_of(
+def _classify(
     error: BaseException, root: BaseException, sent: bool, is_proxied: bool
 ) -> tuple[type[ApiException], str, str | None, bool]:
     """Return class, reason, hint, and whether another attempt may succeed."""
-    words = _words(root)
+    words = _text_of(root)
     if isinstance(root, ApiException):
         return type(root), root.reason, root.hint, False
     if (_is_timeout(error) or _is_timeout(root)) and not (sent and _is_network_gone(root)):
@@ -173,7 +173,7 @@ def _is_network_gone(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno is not None
 
 
-def _words(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     told = getattr(error, "verify_message", None) or getattr(error, "strerror", None)
     return told or str(error) or type(error).__name__
 

@@ -93,8 +93,12 @@ class Pool(HTTPConnectionPool):
         """The idle connections."""
         return cast(Idle, self.pool)
 
-    def keep(self, expiry: float | None) -> None:
-        """Set for how many seconds an idle connection is kept; `None` for no limit."""
+    def configure_idle(self, expiry: float | None) -> None:
+        """Set for how many seconds an idle connection is kept, and that a recorder bypasses them.
+
+        Args:
+            expiry: The seconds; `None` for no limit.
+        """
         self.idle.expiry = inf if expiry is None else expiry
         self.idle.is_bypassed = self.is_recorded
 

@@ -14,7 +14,7 @@ from tator.record import Record
 from tator.retry import Outcome
 
 _KEPT_JSON, _KEPT_OTHER = 64 << 10, 16 << 10  # characters of a body that an error keeps
-_MARGIN = 1 << 10  # characters, more than a sensitive value has
+_MARGIN = 1 << 10  # characters, more than 8 of a sensitive value take when they are escaped
 
 
 class Received(Record):

@@ -67,7 +67,7 @@ class Route(Record):
         is_forwarded = self.proxy is not None and url.startswith("http:")
         return self.pool.urlopen(
             method,
-            # The path goes as it is: PoolManager.urlopen would resolve `/../` in it.
+            # As it is: only a plain proxy gets a URL, in which urllib3 resolves `/../`.
             url if is_forwarded else url[len(self.origin) :],
             body,
             headers,
@@ -91,7 +91,7 @@ def key_of(url: str, values: Mapping[str, Any]) -> Key:
 
 
 def read_body(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
-    """Read the whole body, and give the connection back.
+    """Read the whole body, and release the connection.
 
     Raises:
         TooLarge: If it has more than `most` bytes.
@@ -143,7 +143,7 @@ def make_route(key: Key, known: Route | None) -> Route:
             pool = proxied_pool(proxy, context, scheme, host, options)
         else:
             pool = (TlsPool if scheme == "https" else Pool)(host, **options)
-        pool.keep(values["keepalive_expiry"])
+        pool.configure_idle(values["keepalive_expiry"])
         return Route(
             key=key, origin=origin, process=process, pool=pool, context=context, proxy=proxy
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -78,6 +79,13 @@ def test_a_dripped_handshake_through_a_proxy_ends_by_the_deadline(
         failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
 
 
+def closed_tunnel(connection: Connection) -> None:
+    """Open a tunnel and end it: reading on, since the system would send a reset for what is not."""
+    connection.send(ESTABLISHED)
+    connection.sock.shutdown(socket.SHUT_WR)
+    connection.hang()
+
+
 RESPONSES_TO_CONNECT: dict[str, tuple[bytes | Script, type[ApiException]]] = {
     "nothing": (b"", ApiProxyError),
     "reset": (Connection.reset, ApiProxyError),
@@ -85,7 +93,7 @@ RESPONSES_TO_CONNECT: dict[str, tuple[bytes | Script, type[ApiException]]] = {
     "cut": (b"HTTP/1.1 200 OK\r\nX: y", ApiProxyError),
     "an interim response": (b"HTTP/1.1 100 Continue\r\n\r\n", ApiProxyError),
     "redirect": (http(302, headers={"Location": "http://127.0.0.1:9"}), ApiProxyError),
-    "established, and closed": (ESTABLISHED, ApiTlsError),
+    "established, and closed": (closed_tunnel, ApiTlsError),
     "established, and no TLS": (ESTABLISHED + http(), ApiProxyError),
     "headers without end": (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 400_000, ApiProxyError),
 }

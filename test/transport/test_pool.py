@@ -46,7 +46,7 @@ def peer() -> Iterator[Peer]:
 @pytest.fixture
 def pool(peer: Peer) -> Iterator[Pool]:
     pool = Pool("127.0.0.1", peer.port, maxsize=2)
-    pool.keep(30)
+    pool.configure_idle(30)
     yield pool
     pool.idle.retire()
 
@@ -116,7 +116,7 @@ def test_an_idle_connection_expires(
     pool: Pool, expiry: float | None, least: float, most: float
 ) -> None:
     """After the seconds that the pool keeps it, counted from each use."""
-    pool.keep(expiry)
+    pool.configure_idle(expiry)
     connection = used(pool)
     pool.idle.put(connection)
     assert least <= connection.expires - time.monotonic() <= most
@@ -134,7 +134,7 @@ def test_a_retired_pool_keeps_nothing(pool: Pool) -> None:
 def test_many_threads_may_use_a_pool(peer: Peer) -> None:
     """Each gets a connection that nobody else has."""
     pool = Pool("127.0.0.1", peer.port, maxsize=4)
-    pool.keep(None)
+    pool.configure_idle(None)
     in_use: list[Any] = []
     problems: list[Any] = []
 
@@ -202,7 +202,7 @@ def test_an_idle_connection_that_the_server_closed_is_replaced() -> None:
 
     with Peer(script) as peer:
         pool = Pool("127.0.0.1", peer.port, maxsize=2)
-        pool.keep(None)
+        pool.configure_idle(None)
         for _ in range(2):
             assert get(pool).read() == DONE
             peer.join_scripts()
