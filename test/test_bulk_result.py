@@ -154,6 +154,13 @@ def test_a_failure_without_a_response_has_its_reason_in_the_table() -> None:
     assert ">Could not connect.<" in html
 
 
+def test_the_table_begins_with_the_most_frequent_failure() -> None:
+    """Its row names how many are alike."""
+    rare, frequent = tator.ServiceException(500, "Rare"), tator.ServiceException(503, "Frequent")
+    html = bulk.BulkResult({"a": rare, "b": frequent, "c": frequent})._repr_html_()
+    assert html.index("Frequent") < html.index("Rare")
+
+
 def test_the_table_of_many_failures_stays_short() -> None:
     """Equal failures share a row, rare ones share the last, long texts are cut."""
     alike = {

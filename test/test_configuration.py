@@ -42,7 +42,7 @@ VALID: dict[str, tuple[Any, Any]] = {
     "key_file": ("key.pem", "key.pem"),
     "assert_hostname": ("other.example", "other.example"),
     "proxy": ("127.0.0.1:3128", "http://127.0.0.1:3128"),
-    "connection_pool_maxsize": (np.int64(4), 4),
+    "connection_pool_maxsize": (np.int64(1), 1),
     "keepalive_expiry": (None, None),
     "largest_response": (1, 1),
     "retries": (False, 0),

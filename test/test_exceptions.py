@@ -174,7 +174,9 @@ def test_an_error_takes_its_parts_from_a_response(data: object) -> None:
     error = ApiException(http_resp=response)
     assert (error.status, error.reason, error.body) == (503, "Busy", '{"message": "m"}')
     assert error.headers == {"Retry-After": "1"}
+    assert error.message == "m"
     assert error.maybe_applied
+    assert ApiException(http_resp=response, message="mine").message == "mine"
 
 
 def test_an_error_takes_maybe_applied_from_a_response_that_has_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from datetime import date, datetime, timezone
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -316,6 +316,21 @@ def test_a_response_that_does_not_fit_is_an_error_without_the_token() -> None:
     assert error.headers is not None
     assert error.headers["x-back"] == "Token ***"
     assert "not a valid Tator response (int expected, str found)" in str(error)
+
+
+def test_the_message_about_a_response_that_does_not_fit_shows_no_token() -> None:
+    """A model of a generator names the value that it rejects."""
+
+    class Picky:
+        swagger_types: ClassVar = {"uid": "str"}
+        attribute_map: ClassVar = {"uid": "uid"}
+
+        def __init__(self, uid: str | None = None) -> None:
+            raise ValueError(f"{uid} is not allowed")
+
+    with pytest.raises(tator.ApiResponseError, match=r"\*\*\* is not allowed") as caught:
+        result(call({None: Picky}), Response(f'{{"uid": "{TOKEN}"}}'))
+    assert TOKEN not in str(caught.value)
 
 
 def test_a_result_has_status_and_headers_if_asked() -> None:
