@@ -59,7 +59,7 @@ def delete_jobs(
     If the server rejects the credentials, no more requests are sent.
 
     Args:
-        api: What cancels one job.
+        api: The `JobApi` to use.
         run_uids: The IDs; a repeated one is asked for once. An iterator is consumed as the work
             goes on; what it has not yielded when the work stops is not in the result.
         max_workers: The most jobs in flight at a time. Defaults to 32.
@@ -110,7 +110,7 @@ def iter_delete_jobs(
     iterator stops the work: nothing more is sent, and what is in flight is not waited for.
 
     Args:
-        api: What cancels one job.
+        api: The `JobApi` to use.
         run_uids: The IDs, from an iterator of any length; a repeated one is asked for once.
         max_workers: As in `delete_jobs`.
         executor: As in `delete_jobs`.

@@ -24,7 +24,7 @@ class ExecutorWorkers(Workers):
     """Somebody's executor. To other processes IDs travel in chunks, to threads one by one.
 
     Args:
-        api: What cancels one job.
+        api: The `JobApi` to use.
         context: What each call runs in a copy of, in this process.
         most: The most jobs in flight.
         executor: Who does the work.
@@ -136,7 +136,7 @@ class _Portable:
     """An API that is pickled once for all the work, and unpickled once in each process.
 
     Attributes:
-        api: What cancels one job.
+        api: The `JobApi` to use.
         context: What each call runs in a copy of; it does not travel.
         stopped_run: The run of which nothing more is sent.
     """

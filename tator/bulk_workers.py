@@ -109,7 +109,7 @@ class ThreadWorkers(Workers):
     """Threads of a run. If none can be started, the thread of the run makes the calls.
 
     Args:
-        api: What cancels one job.
+        api: The `JobApi` to use.
         context: What each call runs in a copy of.
         threads: The most threads; with 0, the thread of the run makes the calls.
     """

@@ -164,7 +164,8 @@ def header_value(name: str, value: object) -> str:
     if not checked.strip():
         reject(name, "must not be empty: set the value that the server expects")
     if not _HEADER_VALUE.fullmatch(checked):
-        reject(name, "contains a line break or another invalid header character")
+        advice = ": strip() it" if _HEADER_VALUE.fullmatch(checked.strip()) else ""
+        reject(name, f"contains a line break or another invalid header character{advice}")
     return checked
 
 
@@ -220,6 +221,8 @@ def identifier(name: str, value: object) -> str:
     uid = text_of(value)
     if uid.strip() and uid != uid.strip():
         reject(name, "must not begin or end with white space: strip() it")
+    if "\ufeff" in uid:
+        reject(name, "contains a byte order mark: read the file with encoding='utf-8-sig'")
     path_segment(name, uid)
     return uid
 

@@ -54,8 +54,9 @@ def _about_token(error: ApiException, credentials: Credentials) -> str | None:
         return "No token was sent: call_api sends it with auth_settings=['TokenAuth']."
     if credentials.sent is None:
         return (
-            f"No token was sent: set configuration.api_key['Authorization'] and {_PREFIX_LINE}"
-            " (TATOR_TOKEN is used only with the host from TATOR_HOST)."
+            "No token was sent: pass it to tator.get_api(host, token), or set"
+            f" configuration.api_key['Authorization'] and {_PREFIX_LINE} (TATOR_TOKEN is used only"
+            " with the host from TATOR_HOST)."
         )
     words = credentials.sent.split()
     if len(words) == 1:
@@ -71,8 +72,8 @@ def _about_token(error: ApiException, credentials: Credentials) -> str | None:
 def _about_response(error: ApiException) -> str | None:
     if isinstance(error, ApiResponseError):
         return (
-            "Nothing shows that the request was applied. Check that Configuration.host is a Tator"
-            " server."
+            "This is not a response of the endpoint, so it is unknown whether the request was"
+            " applied. Check that Configuration.host is a Tator server."
         )
     if isinstance(error, RedirectException):
         return _about_redirect(error)
@@ -118,7 +119,7 @@ def _about_credentials(message: str) -> str:
 
 def _about_waiting(error: ApiException) -> str:
     if error.retry_after is None:
-        return "The server takes fewer requests at a time: wait before the next one."
+        return "There were too many requests: wait before the next one."
     return f"The server asks to wait {ceil(error.retry_after)} s before the next request."
 
 
@@ -163,7 +164,7 @@ def _about_not_found(error: ApiException) -> str | None:
         if error.message is not None or not _is_cancellation(error):
             return None
         unknown = _unknown_or_cancelled("a server that can't reach its cluster responds the same")
-        transcode = " A transcode has its own endpoint there, DELETE /rest/Transcode/{uid}."
+        transcode = " If it is a transcode, cancel it with DELETE /rest/Transcode/{uid}."
         return unknown + transcode if "/rest/Job/" in path else unknown
     if "/rest/JobGroup/" in path:
         return (
@@ -175,13 +176,17 @@ def _about_not_found(error: ApiException) -> str | None:
             "Tator servers before September 2020 cancel a group without its project: leave"
             " project= out."
         )
-    return "There is no such path on this server: check Configuration.host."
+    return (
+        "There is no such path on this server: check Configuration.host, and whether servers of"
+        " this age have the path."
+    )
 
 
 def _about_server_error(error: ApiException) -> str | None:
     if not _is_cancellation(error):
         return None
-    return _unknown_or_cancelled("a broken database looks the same")
+    unknown = _unknown_or_cancelled("a broken database looks the same")
+    return f"On servers before June 2020, m{unknown[1:]} On newer ones, check the job."
 
 
 def _about_outage(error: ApiException) -> str:

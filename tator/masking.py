@@ -146,7 +146,7 @@ def _cookies(value: str) -> Iterator[str]:
 def _words(value: str) -> Iterator[str]:
     """Yield what is sensitive in another header: all of it but the prefix, and each word."""
     words = value.split()
-    if len(words) > 1 and words[0].lower() in _SCHEMES:
+    while len(words) > 1 and words[0].lower() in _SCHEMES:  # it may be there twice
         words = words[1:]
     yield " ".join(words)
     yield from words

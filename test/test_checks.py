@@ -101,6 +101,7 @@ def at_least_one(name: str, value: object) -> int:
         (checks.path_segment, " a ", "%20a%20"),
         (checks.path_segment, "...", "..."),
         (checks.path_segment, "a" * 256, "a" * 256),
+        (checks.path_segment, " " + "a" * 255, "%20" + "a" * 255),
         (checks.proxy, None, None),
         (checks.proxy, "", ""),
         (checks.proxy, "proxy.example:3128", "http://proxy.example:3128"),
@@ -232,6 +233,24 @@ def test_an_id_that_is_not_a_string_or_a_uuid_is_rejected(value: object) -> None
     """A number is an ID of another kind, such as a project's."""
     with pytest.raises(ApiTypeError, match=r"^run_uid must be a string or a UUID, not "):
         checks.identifier("run_uid", value)
+
+
+def test_an_id_with_a_byte_order_mark_is_rejected() -> None:
+    """A file of a spreadsheet begins with one, and strip() leaves it."""
+    with pytest.raises(ApiValueError, match=r"^run_uid contains a byte order mark: .*utf-8-sig"):
+        checks.identifier("run_uid", "\ufeff2c2f1a3e")
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"), [("abc\n", ": strip() it"), ("a\nbc", ""), ("a\nbc\n", "")]
+)
+def test_the_text_for_a_header_value_with_a_line_break_at_its_end_names_strip(
+    value: str, advice: str
+) -> None:
+    """A token that was read from a file has one."""
+    with pytest.raises(ApiValueError) as caught:
+        checks.header_value("api_key['Authorization']", value)
+    assert str(caught.value).endswith(f"another invalid header character{advice}")
 
 
 def test_an_id_is_returned_as_a_string() -> None:

@@ -240,3 +240,10 @@ def test_a_large_body_is_cleaned_in_reasonable_time(filler: str) -> None:
     body = (filler * 65536)[:65536]
     for token in (TOKEN, "a" * 2000 + TOKEN, TOKEN * 40):
         assert TOKEN not in redactor(f"Token {token}").text(f"{body} {TOKEN}")
+
+
+def test_a_prefix_that_is_there_twice_does_not_belong_to_the_token() -> None:
+    """Else the word would be taken out of the server's own sentence."""
+    sentence = "Invalid token header. Token string should not contain spaces."
+    assert redactor(f"Token Token {TOKEN}").text(sentence) == sentence
+    assert redactor(f"Token Token {TOKEN}").text(f"No {TOKEN}.") == "No ***."

@@ -39,7 +39,7 @@ from tator import (
 BAD_REQUEST_PAGE = b"<h1>Bad Request (400)</h1>"
 ANONYMOUS = "'AnonymousUser' object has no attribute 'groupmembership_set'"
 OUTAGE = "try again later"
-UNKNOWN = "Most often the ID is unknown, or the job is already cancelled"
+UNKNOWN = "ost often the ID is unknown, or the job is already cancelled"
 SERVED = {
     "Server": "nginx",
     "Vary": "Accept, Cookie",

@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _say(f"export GROUP_ID={group.group_id}")
             if "Jobs" in GENERATIONS[options.server].endpoints:
                 _say(f"export PROJECT={group.project}")  # a group is cancelled with it there
+                (transcode,) = server.launch(project=group.project, kind="transcode").run_uids
+                _say(f"export TRANSCODE_UID={transcode}")
             _say(*_lines(group.run_uids))
             stopped.wait()
     finally:
