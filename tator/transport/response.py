@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
+from typing import TypeAlias
 
 from tator.transport.limits import TooLarge
+
+Fields: TypeAlias = "dict[str, list[str]]"  # values by name, in lower case
 
 _PIECE = 1 << 16  # bytes asked for at once
 _LONGEST_LINE = 1 << 16  # bytes, a CR at its end included
@@ -92,7 +95,7 @@ class Response:
         self.reason: str = ""
         self.version: int = 11
         self.headers: list[tuple[str, str]] = []
-        self._by_name: dict[str, list[str]] = {}
+        self._by_name: Fields = {}
         self._chunked = False
         self._left: int | None = None  # bytes of the body, or of its current chunk
         self._is_read = False
@@ -106,10 +109,9 @@ class Response:
                 raise BadStatusLine(status_line[:80])
             minor, digits, self.reason = match.groups(default="")
             self.status, self.version = int(digits), 10 + int(minor)
-            self.headers, self._by_name = self._read_headers(), {}
-            for name, value in self.headers:
-                self._by_name.setdefault(name.lower(), []).append(value)
-            length, is_chunked = self._framing()
+            self.headers = self._read_headers()
+            self._by_name = _by_name(self.headers)
+            length, is_chunked = _framing(self._by_name)
             if self.status == 101:
                 raise HTTPException("the server switched to a protocol that nobody asked for")
             if self.status >= 200:
@@ -130,19 +132,9 @@ class Response:
             headers.append((match[1], match[2].rstrip(" \t")))
         return headers
 
-    def _framing(self) -> tuple[int | None, bool]:
-        """Return the length that the headers claim, and whether the body has chunks."""
-        encodings = [value.lower() for value in self._values("transfer-encoding")]
-        lengths = set(self._items("content-length"))
-        if encodings and encodings != ["chunked"]:
-            raise HTTPException("the Transfer-Encoding is unknown")
-        if len(lengths) > 1 or not all(map(_is_number, lengths)):
-            raise HTTPException("the Content-Length is not one number")
-        return int(lengths.pop()) if lengths else None, bool(encodings)
-
     def _begin_body(self, length: int | None, is_chunked: bool) -> None:
         """Find out how the body ends, and whether another response may follow."""
-        options = [option.lower() for option in self._items("connection")]
+        options = [option.lower() for option in _items(self._by_name, "connection")]
         may_follow = self.version == 11 and "close" not in options
         if self._is_head or self.status == 304:
             self._left = 0
@@ -156,14 +148,6 @@ class Response:
             self._left, may_follow = length, may_follow and length is not None
         self._keeps_alive = may_follow
         self._is_read = self._left == 0
-
-    def _values(self, name: str) -> list[str]:
-        return self._by_name.get(name, [])
-
-    def _items(self, name: str) -> list[str]:
-        """Return the items of a header that is a comma-separated list."""
-        # Bare strip() would drop other characters too, and make a number of "2\x85".
-        return [item.strip(" \t") for value in self._values(name) for item in value.split(",")]
 
     def read_all(self, most: int) -> bytes:
         """Read the whole body.
@@ -217,7 +201,7 @@ class Response:
             raise HTTPException("the size of a chunk is not a number")
         self._in_chunk, self._left = True, int(match[1], 16)
         if self._left == 0:
-            self._read_headers()  # the trailers
+            _framing(_by_name(self._read_headers()))  # the trailers
             self._left, self._is_read = None, True
 
     def isclosed(self) -> bool:
@@ -244,11 +228,39 @@ class Response:
 
     def getheader(self, name: str, default: str | None = None) -> str | None:
         """Return the values of a header, joined by commas."""
-        return ", ".join(self._values(name.lower())) or default
+        return ", ".join(self._by_name.get(name.lower(), [])) or default
 
     def getheaders(self) -> list[tuple[str, str]]:
         """Return names and values, in order."""
         return self.headers
+
+
+def _by_name(headers: list[tuple[str, str]]) -> Fields:
+    fields: Fields = {}
+    for name, value in headers:
+        fields.setdefault(name.lower(), []).append(value)
+    return fields
+
+
+def _items(fields: Fields, name: str) -> list[str]:
+    """Return the items of a header that is a comma-separated list."""
+    # Bare strip() would drop other characters too, and make a number of "2\x85".
+    return [item.strip(" \t") for value in fields.get(name, []) for item in value.split(",")]
+
+
+def _framing(fields: Fields) -> tuple[int | None, bool]:
+    """Return the length that the headers claim, and whether the body has chunks.
+
+    Raises:
+        HTTPException: If they are malformed, among the trailers too.
+    """
+    encodings = [value.lower() for value in fields.get("transfer-encoding", [])]
+    lengths = set(_items(fields, "content-length"))
+    if encodings and encodings != ["chunked"]:
+        raise HTTPException("the Transfer-Encoding is unknown")
+    if len(lengths) > 1 or not all(map(_is_number, lengths)):
+        raise HTTPException("the Content-Length is not one number")
+    return int(lengths.pop()) if lengths else None, bool(encodings)
 
 
 def _is_number(text: str) -> bool:

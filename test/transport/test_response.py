@@ -282,6 +282,14 @@ REJECTED: dict[str, tuple[bytes, type[Exception]]] = {
     "the last chunk cut": (CHUNKED + b"2\r\n{}\r\n0\r\n", RemoteDisconnected),
     "trailers cut": (CHUNKED + b"2\r\n{}\r\n0\r\nX: y\r\n", RemoteDisconnected),
     "a trailer of words": (CHUNKED + b"2\r\n{}\r\n0\r\nwords\r\n\r\n", HTTPException),
+    "a length in a trailer": (
+        CHUNKED + b"2\r\n{}\r\n0\r\nContent-Length: x\r\n\r\n",
+        HTTPException,
+    ),
+    "a coding in a trailer": (
+        CHUNKED + b"2\r\n{}\r\n0\r\ntransfer-encoding: x\r\n\r\n",
+        HTTPException,
+    ),
     "interim responses alone": (b"HTTP/1.1 100 Continue\r\n\r\n" * 3, RemoteDisconnected),
     "another protocol": (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n{}", HTTPException),
 }
