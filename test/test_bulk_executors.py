@@ -455,7 +455,7 @@ def test_a_dask_cluster_does_the_work(server: LocalTator, api: tator.JobApi) -> 
         run_uids = server.launch(100).run_uids
         with (
             LocalCluster(
-                n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+                n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
             ) as cluster,
             Client(cluster) as client,
         ):
