@@ -19,6 +19,8 @@ from tator.exceptions import (
 from tator.record import Record
 
 _PREFIX_LINE = "configuration.api_key_prefix['Authorization'] = 'Token'"
+# What servers with fine-grained permissions make of a request whose token they do not read.
+_ANONYMOUS = "'AnonymousUser' object has no attribute"
 _JOBS_PATH = r"/rest/(Job|JobGroup|Jobs|Transcode)/"
 
 
@@ -42,7 +44,8 @@ def hint_for(error: ApiException, credentials: Credentials) -> str | None:
     if 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
         about_token = _about_token(error, credentials)
     about_response = error.hint or _about_response(error)
-    if isinstance(error, UnauthorizedException):
+    is_anonymous = (error.message or "").startswith(_ANONYMOUS)
+    if is_anonymous or isinstance(error, UnauthorizedException):
         return about_token or about_response
     return " ".join(filter(None, (about_token, about_response))) or None
 
@@ -137,7 +140,7 @@ def _about_bad_request(error: ApiException) -> str | None:
             "Servers of this age fail so after a cancellation, if several arrive at once: most"
             f" often {most_often}. Send fewer at once, such as max_workers=1 in bulk."
         )
-    if message.startswith("'AnonymousUser' object has no attribute"):
+    if message.startswith(_ANONYMOUS):
         return _about_credentials("Authentication credentials")
     if "plain http request" in body.lower():
         return "The port speaks https: write https:// in Configuration.host."
@@ -163,7 +166,10 @@ def _about_not_found(error: ApiException) -> str | None:
     if _is_json(error):
         if error.message is not None or not _is_cancellation(error):
             return None
-        unknown = _unknown_or_cancelled("a server that can't reach its cluster responds the same")
+        looks_the_same = "a server that can't reach its cluster responds the same"
+        if "/rest/Jobs/" in path:
+            return f"Most often the project is unknown, or not yours; {looks_the_same}."
+        unknown = _unknown_or_cancelled(looks_the_same)
         transcode = " If it is a transcode, cancel it with DELETE /rest/Transcode/{uid}."
         return unknown + transcode if "/rest/Job/" in path else unknown
     if "/rest/JobGroup/" in path:

@@ -22,6 +22,7 @@ KUBERNETES = (
     "(401)\nReason: Unauthorized\nHTTP response headers: HTTPHeaderDict({'Date': 'today'})\n"
     'HTTP response body: {"message": "Invalid token."}\n'
 )
+ANONYMOUS = "'AnonymousUser' object has no attribute 'groupmembership_set'"
 UNKNOWN_IN_AUGUST = "local variable 'project' referenced before assignment"
 IN_DOUBT, NOTHING_DONE = False, True
 
@@ -64,9 +65,9 @@ CREDENTIALS += [
     (401, b"<html>Who?</html>", tator.UnauthorizedException, None, NOTHING_DONE),
     (
         400,
-        failure("'AnonymousUser' object has no attribute 'groupmembership_set'"),
+        failure(ANONYMOUS),
         tator.BadRequestException,
-        "'AnonymousUser' object has no attribute 'groupmembership_set'",
+        ANONYMOUS,
         IN_DOUBT,
     ),
 ]

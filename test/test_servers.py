@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from peers import TOKEN, UID, Peer, answering, http, make_api
 from test_meaning import (
+    ANONYMOUS,
     ERROR_PAGE,
     INACTIVE,
     KUBERNETES,
@@ -37,7 +38,6 @@ from tator import (
 )
 
 BAD_REQUEST_PAGE = b"<h1>Bad Request (400)</h1>"
-ANONYMOUS = "'AnonymousUser' object has no attribute 'groupmembership_set'"
 OUTAGE = "try again later"
 UNKNOWN = "ost often the ID is unknown, or the job is already cancelled"
 SERVED = {
@@ -188,6 +188,15 @@ THE_OPERATIONS = {
         False,
         None,
         "leave project= out",
+    ),
+    "an unknown project, today": Failed(
+        group_of_project,
+        404,
+        body(message=""),
+        NotFoundException,
+        False,
+        None,
+        "Most often the project is unknown, or not yours; a server that can't",
     ),
     "a group that fails midway, today": Failed(
         group_of_project, 400, failure("Failed."), BadRequestException, True, "Failed.", None
