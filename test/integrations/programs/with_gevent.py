@@ -6,6 +6,7 @@ The first argument says when gevent patches: "before" tator is imported, or "aft
 import json
 import os
 import sys
+import threading
 
 when, *run_uids = sys.argv[1:]
 if when == "before":
@@ -21,6 +22,11 @@ tator.bulk.delete_jobs(api, [run_uids.pop()])
 first.wait()
 
 if when == "after":
+    # A thread that lives while gevent patches can't end without a traceback.
+    api.api_client.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("tator"):
+            thread.join()
     from gevent import monkey
 
     monkey.patch_all()
