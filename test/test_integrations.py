@@ -93,6 +93,20 @@ def test_vcr_replays_a_recording_after_the_server_stopped(tmp_path: Path) -> Non
             assert cassette.all_played
 
 
+def test_a_client_that_called_before_can_be_recorded(
+    local_tator: LocalTator, tmp_path: Path
+) -> None:
+    """One call and a bulk run: the connections from before are left alone, and used later."""
+    api = api_of(local_tator)
+    first, second, *others = local_tator.launch(6).run_uids
+    api.delete_job(first)
+    with recorder(tmp_path).use_cassette("used.yaml"):
+        api.delete_job(second)
+        assert len(tator.bulk.delete_jobs(api, others[:3]).deleted) == 3
+    assert api.delete_job(others[3]).message
+    assert api.api_client.rest_client.idle_connections
+
+
 def test_more_calls_than_connections_are_recorded_and_replayed(tmp_path: Path) -> None:
     """Under a recorder, too, a connection is released after each call."""
 

@@ -32,8 +32,12 @@ class Idle:
         self._connections: list[Connection] = []
 
     def qsize(self) -> int:
-        """Return how many connections are idle."""
-        return len(self._connections)
+        """Return how many connections `get` can return; with a recorder there are none."""
+        return 0 if self.is_bypassed() else len(self._connections)
+
+    def empty(self) -> bool:
+        """Tell whether there are none; VCR.py before 9 asks."""
+        return not self.qsize()
 
     def get(self, block: bool = False, timeout: float | None = None) -> Connection:
         """Take a connection out.

@@ -208,3 +208,11 @@ def test_an_idle_connection_that_the_server_closed_is_replaced() -> None:
             peer.join_scripts()
         assert peer.connections == 2
         pool.idle.retire()
+
+
+def test_the_idle_connections_are_counted_as_get_returns_them() -> None:
+    """VCR.py takes out as many as it is told of; a recorder finds none of tator's."""
+    idle = Idle(2)
+    assert (idle.qsize(), idle.empty()) == (0, True)
+    idle.is_bypassed = lambda: True
+    assert (idle.qsize(), idle.empty()) == (0, True)
