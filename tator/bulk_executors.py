@@ -15,6 +15,7 @@ from uuid import uuid4
 from tator.api.job_api import JobApi
 from tator.bulk_result import Outcome
 from tator.bulk_workers import Given, ThreadWorkers, Workers, unknown
+from tator.transport.callers import package_of
 
 _LARGEST_CHUNK = 32  # IDs that travel to another process together
 _THREADS_OF_UNKNOWN = 4  # in each task, if the number of concurrent tasks is unknown
@@ -33,7 +34,7 @@ class ExecutorWorkers(Workers):
     def __init__(self, api: JobApi, context: Context, most: int, executor: Executor) -> None:
         is_process_pool = _is_of(executor, "process", "ProcessPoolExecutor")
         tasks, threads, largest = most, 1, 1
-        if is_process_pool or _package(type(executor).__module__) == "distributed":
+        if is_process_pool or package_of(type(executor).__module__) == "distributed":
             tasks, threads = _share(most, getattr(executor, "_max_workers", None))
             largest = max(threads, _LARGEST_CHUNK)
         super().__init__(tasks * largest)
@@ -128,8 +129,8 @@ class ExecutorWorkers(Workers):
     def _is_executors(self, error: Exception) -> bool:
         """Tell whether the executor raised it, and not a signal handler of the caller's."""
         *_, (frame, _) = walk_tb(error.__traceback__)
-        own = {"tator", _package(type(self._executor).__module__)}
-        return _package(str(frame.f_globals.get("__name__"))) in own | sys.stdlib_module_names
+        own = {"tator", package_of(type(self._executor).__module__)}
+        return package_of(str(frame.f_globals.get("__name__"))) in own | sys.stdlib_module_names
 
 
 class _Portable:
@@ -202,7 +203,3 @@ def _is_of(executor: Executor, module: str, name: str) -> bool:
     """Tell whether an executor is of a standard class, without loading that class."""
     loaded = sys.modules.get(f"concurrent.futures.{module}")
     return loaded is not None and isinstance(executor, getattr(loaded, name))
-
-
-def _package(module: str) -> str:
-    return module.partition(".")[0]

@@ -191,8 +191,9 @@ def _about_not_found(error: ApiException) -> str | None:
 def _about_server_error(error: ApiException) -> str | None:
     if not _is_cancellation(error):
         return None
-    unknown = _unknown_or_cancelled("a broken database looks the same")
-    return f"On servers before June 2020, m{unknown[1:]} On newer ones, check the job."
+    when = "On servers before June 2020, most often"
+    unknown = _unknown_or_cancelled("a broken database looks the same", when)
+    return f"{unknown} On newer ones, check the job."
 
 
 def _about_outage(error: ApiException) -> str:
@@ -214,8 +215,8 @@ _BY_STATUS: dict[int, Callable[[ApiException], str | None]] = {
 }
 
 
-def _unknown_or_cancelled(looks_the_same: str) -> str:
-    return f"Most often the ID is unknown, or the job is already cancelled; {looks_the_same}."
+def _unknown_or_cancelled(looks_the_same: str, when: str = "Most often") -> str:
+    return f"{when} the ID is unknown, or the job is already cancelled; {looks_the_same}."
 
 
 def _path_of(error: ApiException) -> str:

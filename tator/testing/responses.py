@@ -130,6 +130,17 @@ _NOT_JSON = "JSON parse error - Expecting value: line 1 column 1 (char 0)"
 _NOT_ACCEPTABLE = Sentence(406, "detail", "Could not satisfy the request Accept header.")()
 _MIDWAY = Sentence(400, "message", traceback=True)(sentence=_FROM_KUBERNETES)
 
+
+def _old_errors(name: str) -> dict[int, Response]:
+    """Return the errors of a server without Keycloak, most of them under this name."""
+    return {
+        401: Sentence(401, name, NO_CREDENTIALS)(),
+        404: Sentence(404, "message", "The algorithm does not exist.")(),
+        405: Sentence(405, name, "Method not allowed.")(),
+        429: Sentence(429, name, _THROTTLED)(),
+    }
+
+
 MAY = Generation(
     endpoints=_OLD_ENDPOINTS,
     may_cancel=("can_transfer", "can_execute", "full_control"),
@@ -145,12 +156,7 @@ MAY = Generation(
     midway=_MIDWAY,
     html=page(500, "Server Error"),
     html_after_work=True,
-    errors={
-        401: Sentence(401, "detail", NO_CREDENTIALS)(),
-        404: Sentence(404, "message", "The algorithm does not exist.")(),
-        405: Sentence(405, "detail", "Method not allowed.")(),
-        429: Sentence(429, "detail", _THROTTLED)(),
-    },
+    errors=_old_errors("detail"),
 )
 
 AUG = Generation(
@@ -171,12 +177,7 @@ AUG = Generation(
     midway=_MIDWAY,
     html=page(400),
     html_after_work=False,
-    errors={
-        401: Sentence(401, "message", NO_CREDENTIALS)(),
-        404: Sentence(404, "message", "The algorithm does not exist.")(),
-        405: Sentence(405, "message", "Method not allowed.")(),
-        429: Sentence(429, "message", _THROTTLED)(),
-    },
+    errors=_old_errors("message"),
 )
 
 NOW = Generation(

@@ -30,12 +30,12 @@ def is_callers(error: BaseException) -> bool:
     module = type(error).__module__
     if isinstance(error, OSError) and error.errno is not None and module in _MODULES:
         return False
-    if module not in _MODULES and _package(module) not in _PACKAGES:
+    if module not in _MODULES and package_of(module) not in _PACKAGES:
         return True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and _package(_module(trace)) not in _RUNTIMES
+    return trace is not None and package_of(_module(trace)) not in _RUNTIMES
 
 
 def without_transport(trace: TracebackType | None) -> TracebackType | None:
@@ -43,7 +43,7 @@ def without_transport(trace: TracebackType | None) -> TracebackType | None:
     kept = []
     while trace is not None:
         name = _module(trace)
-        if _package(name) not in _BELOW and not name.startswith("tator.transport"):
+        if package_of(name) not in _BELOW and not name.startswith("tator.transport"):
             kept.append(trace)
         trace = trace.tb_next
     result = None
@@ -57,7 +57,7 @@ def root_of(error: BaseException) -> BaseException:
 
     Only that one tells whose it is: a wrapper is raised with the traceback of what is in it.
     """
-    while _package(type(error).__module__) == "urllib3":
+    while package_of(type(error).__module__) == "urllib3":
         wrapped = [arg for arg in error.args if isinstance(arg, BaseException)]
         inner = error.__cause__ or (wrapped[0] if wrapped else None)
         if inner is None:
@@ -70,5 +70,6 @@ def _module(trace: TracebackType) -> str:
     return str(trace.tb_frame.f_globals.get("__name__", ""))
 
 
-def _package(module: str) -> str:
+def package_of(module: str) -> str:
+    """Return the package at the top of a module's name."""
     return module.partition(".")[0]
