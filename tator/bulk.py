@@ -169,9 +169,12 @@ class _Run:
             source = iter(self.run_uids)
             self._fill(source, order)
             while workers.in_progress and (order is None or workers.failure is None):
-                run_uid, outcome = workers.take_out()
+                ended = workers.take_out()
                 # Before the outcome is yielded: the caller may take long to ask for the next one.
                 self._fill(source, order)
+                if ended is None:
+                    continue
+                run_uid, outcome = ended
                 if outcome is not None:
                     yield run_uid, outcome
                 # Only now: an interrupt at any point finds the outcome here or with the caller.

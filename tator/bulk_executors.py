@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
+import time
 from concurrent.futures import Executor, Future
 from contextvars import Context, copy_context
 from functools import lru_cache
@@ -14,10 +15,10 @@ from uuid import uuid4
 
 from tator.api.job_api import JobApi
 from tator.bulk_result import Outcome
-from tator.bulk_workers import Given, ThreadWorkers, Workers, unknown
+from tator.bulk_workers import PACE, Given, ThreadWorkers, Workers, unknown
 from tator.transport.callers import package_of
 
-_LARGEST_CHUNK = 32  # IDs that travel to another process together
+_LARGEST_CHUNK = 64  # IDs that travel to another process together
 _THREADS_OF_UNKNOWN = 4  # in each task, if the number of concurrent tasks is unknown
 
 
@@ -140,10 +141,12 @@ class _Portable:
         api: The `JobApi` to use.
         context: What each call runs in a copy of; it does not travel.
         stopped_run: The run of which nothing more is sent.
+        threads: How many threads a chunk begins with.
     """
 
     def __init__(self, api: JobApi, context: Context) -> None:
         self.api, self.context, self.stopped_run = api, context, ""
+        self.threads = 1
         self._pickle: bytes | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -176,18 +179,33 @@ class _Task(NamedTuple):
         if portable.stopped_run == self.run_name:
             return [None] * len(chunk), None
         threads = min(self.threads, len(chunk))
-        workers = ThreadWorkers(portable.api, portable.context, threads if threads > 1 else 0)
+        workers = _ChunkWorkers(
+            portable.api, portable.context, threads if threads > 1 else 0, portable.threads
+        )
         names = list(map(str, range(len(chunk))))  # two IDs may be shown alike
+        began = time.monotonic()
         try:
             for name, given in zip(names, chunk, strict=True):
                 workers.begin(name, given)
-            while workers.in_progress:
-                workers.take_out()
+            while len(workers.known) < len(chunk):
+                workers.wait()
+            # As many as would have kept the pace, for the next chunk.
+            each = (time.monotonic() - began) / len(chunk)
+            portable.threads = max(1, round(workers.wanted_threads * each / PACE))
             if workers.stopped:
                 portable.stopped_run = self.run_name
         finally:
             workers.end()
         return [workers.known[name] for name in names], workers.failure
+
+
+class _ChunkWorkers(ThreadWorkers):
+    """Threads that wake the thread of the task once, when all of its chunk has ended."""
+
+    def tell(self, run_uid: str) -> None:
+        """Tell it only of the last one."""
+        if len(self.known) >= len(self.in_progress):
+            super().tell(run_uid)
 
 
 def _share(most: int, processes: int | None) -> tuple[int, int]:

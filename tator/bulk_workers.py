@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from contextlib import suppress
 from contextvars import Context
 from typing import TypeAlias
@@ -17,6 +18,9 @@ from tator.transport.callers import is_callers
 Given: TypeAlias = "str | UUID"
 
 _LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
+FEW_THREADS = 2  # as many as one interpreter keeps busy with a server that takes no time
+PACE = 0.0005  # seconds from one outcome to the next; if they come later, threads are added
+_SLACK = 0.005  # seconds that outcomes may come late, since any thread may be held up
 
 
 class Workers:
@@ -76,6 +80,10 @@ class Workers:
         if isinstance(outcome, UnauthorizedException):
             self.stop()
         self.known.setdefault(run_uid, outcome)
+        self.tell(run_uid)
+
+    def tell(self, run_uid: str) -> None:
+        """Tell the thread of the run that an ID has ended."""
         self.ended.put(run_uid)
 
     def fail(self, failure: Exception | None) -> None:
@@ -84,22 +92,38 @@ class Workers:
             self.failure = failure
             self.stop()
 
-    def take_out(self) -> tuple[str, Outcome | None]:
-        """Wait until an ID has ended, and return what became of it.
+    def take_out(self) -> tuple[str, Outcome | None] | None:
+        """Wait for an ID that has ended, and return what became of it.
 
-        The outcome stays in `known` until the caller has stored it.
+        The outcome stays in `known` until the caller has stored it. `None` means that none has
+        ended in time; there may be room for another one now.
         """
-        while True:
-            try:
-                # A Ctrl-C just before a wait, and any on Windows, is noticed when the wait ends.
-                run_uid = self.ended.get(timeout=_LONGEST_WAIT)
-            except queue.Empty:
-                self.find_lost()
-                continue
-            if run_uid in self.in_progress:
-                del self.in_progress[run_uid]
-                self.taken.pop(run_uid, None)
-                return run_uid, self.known[run_uid]
+        run_uid = self.wait()
+        if run_uid not in self.in_progress:
+            return None
+        del self.in_progress[run_uid]
+        self.taken.pop(run_uid, None)
+        return run_uid, self.known[run_uid]
+
+    def wait(self) -> str | None:
+        """Wait for an ID that has ended. If none does in time, do something about it."""
+        try:
+            return self.ended.get(timeout=self.patience)
+        except queue.Empty:
+            self.on_late()
+            return None
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for an ID that has ended.
+
+        A Ctrl-C just before a wait, and any on Windows, is noticed when the wait ends.
+        """
+        return _LONGEST_WAIT
+
+    def on_late(self) -> None:
+        """Do something about IDs that do not end."""
+        self.find_lost()
 
     def find_lost(self) -> None:
         """Make up for what an exception that was thrown into another thread has cut short."""
@@ -108,20 +132,48 @@ class Workers:
 class ThreadWorkers(Workers):
     """Threads of a run. If none can be started, the thread of the run makes the calls.
 
+    There are few at first: with a server that takes no time, more would only wait for each other
+    and for the interpreter. While outcomes are late, threads are added.
+
     Args:
         api: The `JobApi` to use.
         context: What each call runs in a copy of.
         threads: The most threads; with 0, the thread of the run makes the calls.
+        at_first: The most threads at first.
+
+    Attributes:
+        wanted_threads: The most threads for now.
     """
 
-    def __init__(self, api: JobApi, context: Context, threads: int) -> None:
+    def __init__(
+        self, api: JobApi, context: Context, threads: int, at_first: int = FEW_THREADS
+    ) -> None:
         # Two IDs for each thread, so that a thread finds its next ID in the queue.
         super().__init__(2 * threads)
         self._api = api
         self._context = context
         self._most_threads = threads
+        self.wanted_threads = min(at_first, threads)
+        self._due = time.monotonic() + _SLACK  # when the next ID is to end
         self._threads: list[threading.Thread] = []
         self._todo: queue.SimpleQueue[tuple[str, Given] | None] = queue.SimpleQueue()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another ID may begin.
+
+        While threads can be added, each ID has its own: the next ID may be long in coming.
+        """
+        if self.wanted_threads < self._most_threads:
+            return len(self.in_progress) < self.wanted_threads
+        return super().has_room
+
+    @property
+    def patience(self) -> float:
+        """Seconds until the next outcome is due, if threads can be added."""
+        if self.wanted_threads < self._most_threads:
+            return max(self._due - time.monotonic(), 0)
+        return super().patience
 
     def begin(self, run_uid: str, given: Given) -> None:
         """Put an ID into the queue of the threads."""
@@ -134,6 +186,22 @@ class ThreadWorkers(Workers):
         super().end()
         for _ in self._threads:
             self._todo.put(None)
+
+    def note(self, run_uid: str, outcome: Outcome | None) -> None:
+        """Note also when the next ID is to end."""
+        now = time.monotonic()
+        self._due = min(max(self._due, now) + PACE, now + _SLACK)
+        super().note(run_uid, outcome)
+
+    def on_late(self) -> None:
+        """Add threads; if all are there, find those that have died."""
+        if self.wanted_threads == self._most_threads:
+            self.find_lost()
+        elif (now := time.monotonic()) >= self._due:
+            self.wanted_threads = min(2 * self.wanted_threads, self._most_threads)
+            self._due = now + PACE
+            for _ in range(self.wanted_threads - len(self._threads)):
+                self._hire()
 
     def find_lost(self) -> None:
         """Find the calls of threads that have died, and what they took out of the queue."""
@@ -150,7 +218,7 @@ class ThreadWorkers(Workers):
 
     def _hire(self) -> None:
         """Start one more thread if it is of use; without any, make the calls here."""
-        if len(self._threads) < self._most_threads and not self._todo.empty():
+        if len(self._threads) < self.wanted_threads and not self._todo.empty():
             name = f"tator-bulk-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
             self._threads.append(thread)

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from gates import TOKEN
+from gates import TOKEN, Gate
 
 import tator
 from tator import bulk, bulk_workers
@@ -366,6 +366,43 @@ def test_row_50_each_call_runs_in_a_copy_of_the_callers_context(
         pool.shutdown()
     assert seen == ["first"] * 4 + ["second"] * 4
     assert request_id.get() == "later"
+
+
+def test_threads_are_added_only_while_outcomes_are_late(
+    api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    crew = bulk_workers.ThreadWorkers(api, contextvars.copy_context(), 32)
+    few = crew.wanted_threads
+    crew.on_late()
+    assert crew.wanted_threads == few
+    now += 0.1
+    crew.on_late()
+    assert crew.wanted_threads == 2 * few
+    crew.note("1", None)
+    crew.on_late()
+    assert crew.wanted_threads == 2 * few
+    for _ in range(6):
+        now += 0.1
+        crew.on_late()
+    assert crew.wanted_threads == 32
+
+
+def test_each_id_has_a_thread_while_threads_can_be_added(
+    server: LocalTator, api: tator.JobApi
+) -> None:
+    """However few are begun, and however long the next one is in coming."""
+    gate = Gate(server)
+
+    def slow() -> Iterator[str]:
+        for run_uid in server.launch(5).run_uids:
+            yield run_uid
+            gate.wait_for(1)
+        gate.open()
+
+    assert len(bulk.delete_jobs(api, slow()).deleted) == 5
+    assert gate.most_held == 5
 
 
 def test_threads_of_the_caller_share_the_client(server: LocalTator, api: tator.JobApi) -> None:
