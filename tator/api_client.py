@@ -189,7 +189,7 @@ class ApiClient:
             response_type: What the response is read as: a class, `list[X]`, `dict[str, X]`,
                 `object` for any JSON, or the generated clients' strings for them. `None` expects
                 no data.
-            auth_settings: `['TokenAuth']` to send the token; `None` sends none.
+            auth_settings: Known schemes: `['TokenAuth']` to send the token; `None` sends none.
             async_req: Whether to return an `AsyncResult` at once.
             _return_http_data_only: Whether to return the data alone, without status and headers.
             collection_formats: How a list is written: `csv`, `multi`, `ssv`, `tsv` or `pipes`.

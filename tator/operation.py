@@ -186,9 +186,14 @@ def add_authentication(
     if not is_list or not all(isinstance(scheme, str) for scheme in schemes):
         checks.reject("auth_settings", "must be a list such as ['TokenAuth']", ApiTypeError)
     known = configuration.auth_settings() if schemes else {}
+    is_known = not schemes or "TokenAuth" in schemes  # without a token, it is not in `known`
     for scheme in schemes:
         if scheme in known:
             headers[known[scheme]["key"]] = known[scheme]["value"]
+            is_known = True
+    if not is_known:
+        names = ", ".join({"TokenAuth": None, **known})
+        checks.reject("auth_settings", f"must name a scheme of the configuration: {names}")
 
 
 def types_of(by_status: object) -> Mapping[int | None, Any]:

@@ -612,6 +612,35 @@ def test_deserialize_needs_only_data(data: str | bytes) -> None:
         client.deserialize(Canned("[" * 100_000), object)
 
 
+@pytest.mark.parametrize("token", [None, "0123456789abcdef"])
+def test_a_misspelled_scheme_is_rejected_before_anything_is_sent(
+    local_tator: LocalTator, token: str | None
+) -> None:
+    """The error names the schemes that there are, with a token or without one."""
+    client = tator.get_api(local_tator.host, token).api_client
+    with pytest.raises(tator.ApiValueError, match=r"auth_settings .* TokenAuth$"):
+        client.call_api("/rest/X", "GET", auth_settings=["Token"])
+    assert local_tator.requests == []
+
+
+def test_a_scheme_of_a_subclass_is_sent(local_tator: LocalTator) -> None:
+    """Beside Tator's, whether it has a token or not; the error for another name has both."""
+
+    class Lab(tator.Configuration):
+        def auth_settings(self) -> dict[str, dict[str, str]]:
+            place = {"type": "api_key", "in": "header", "key": "X-Lab", "value": "7"}
+            return {**super().auth_settings(), "LabAuth": place}
+
+    with ApiClient(Lab(local_tator.host)) as client:
+        for schemes in (["LabAuth"], ["TokenAuth", "LabAuth"], ["TokenAuth"], [], None):
+            with pytest.raises(tator.NotFoundException):
+                client.call_api("/rest/X", "GET", auth_settings=schemes)
+        with pytest.raises(tator.ApiValueError, match=r"TokenAuth, LabAuth$"):
+            client.call_api("/rest/X", "GET", auth_settings=["labauth"])
+    sent = [request.headers.get("x-lab") for request in local_tator.requests]
+    assert sent == ["7", "7", None, None, None]
+
+
 def test_headers_for_content_types_prefer_json() -> None:
     """JSON is chosen wherever it is among them."""
     client = ApiClient()
@@ -624,10 +653,11 @@ def test_headers_for_content_types_prefer_json() -> None:
 
 
 def test_only_known_schemes_authenticate() -> None:
-    """A scheme that is not Tator's adds nothing."""
+    """Without any of them, a call would be sent as nobody."""
     headers: dict[str, str] = {}
     client = client_of("http://127.0.0.1:9")
-    client.update_params_for_auth(headers, None, ["Other"])
+    with pytest.raises(tator.ApiValueError, match="auth_settings"):
+        client.update_params_for_auth(headers, None, ["Other"])
     assert headers == {}
     client.update_params_for_auth(headers, [], AUTH)
     assert headers == {"Authorization": f"Token {SECRET}"}
