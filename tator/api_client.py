@@ -298,7 +298,7 @@ class ApiClient:
             settings = operation.model_settings(self.configuration.client_side_validation)
             return read(from_json(response.data), settings)
         except (ValueError, RecursionError) as error:
-            problem = f"not a valid Tator response ({error})"
+            problem = operation.problem_with(response.data, response_type, error)
         status, reason = getattr(response, "status", 0), getattr(response, "reason", "")
         raise ApiResponseError(status, reason, message=problem)
 

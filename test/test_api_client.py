@@ -606,10 +606,46 @@ def test_deserialize_needs_only_data(data: str | bytes) -> None:
     client = ApiClient()
     assert client.deserialize(Canned(data), "list[int]") == [1]
     assert client.deserialize(Canned("null"), InlineResponse2044) is None
-    with pytest.raises(tator.ApiResponseError, match="not a valid Tator response"):
+    with pytest.raises(tator.ApiResponseError, match="response does not match response_type"):
         client.deserialize(Canned(data), int)
     with pytest.raises(tator.ApiResponseError, match="nested too deeply"):
         client.deserialize(Canned("[" * 100_000), object)
+
+
+def test_a_response_that_does_not_match_its_type_says_so(local_tator: LocalTator) -> None:
+    """The hint is about `response_type`, not about the host; nothing was applied by a GET."""
+    local_tator.route("GET", "/rest/X", {"a": 1})
+    local_tator.route("POST", "/rest/X", {"a": 1})
+    with client_of(local_tator.host, local_tator.token) as client:
+        for method in ("GET", "POST"):
+            with pytest.raises(tator.ApiResponseError) as caught:
+                client.call_api("/rest/X", method, response_type="list[int]", auth_settings=AUTH)
+            told = str(caught.value)
+            assert "the response does not match response_type (list expected, dict found)" in told
+            assert told.endswith("Check response_type: object takes any JSON.")
+            assert caught.value.maybe_applied is (method == "POST")
+            assert ("applied" in told) is (method == "POST")
+
+
+def test_a_late_get_can_be_sent_again(local_tator: LocalTator) -> None:
+    """It changes nothing, so there is no job to check."""
+    local_tator.route("GET", "/rest/X", {})
+    local_tator.delay(60)
+    with client_of(local_tator.host, local_tator.token) as client:
+        with pytest.raises(tator.ApiTimeoutError) as caught:
+            client.call_api("/rest/X", "GET", auth_settings=AUTH, _request_timeout=(5, 0.05))
+        told = "This request changes nothing: send it again."
+        assert (caught.value.hint, caught.value.maybe_applied) == (told, False)
+        with pytest.raises(tator.ApiTimeoutError, match="check the job on the server first"):
+            client.call_api("/rest/X", "PUT", auth_settings=AUTH, _request_timeout=(5, 0.05))
+    local_tator.delay(0)
+
+
+def test_an_error_of_a_host_of_one_call_names_its_argument(local_tator: LocalTator) -> None:
+    """The configured host has nothing to do with it."""
+    client = client_of("http://127.0.0.1:9", local_tator.token)
+    with pytest.raises(tator.NotFoundException, match=r"check _host, the resource_path of"):
+        client.call_api("/rest/Y", "GET", auth_settings=AUTH, _host=local_tator.host)
 
 
 @pytest.mark.parametrize("token", [None, "0123456789abcdef"])

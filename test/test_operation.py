@@ -312,10 +312,24 @@ def test_a_response_that_does_not_fit_is_an_error_without_the_token() -> None:
         result(call({None: int}), Response(f'"{TOKEN}"'))
     error = caught.value
     assert (error.status, error.method, error.url) == (200, "GET", f"{HOST}/rest/X")
-    assert (error.body, error.attempts, error.maybe_applied) == ('"***"', 1, True)
+    assert (error.body, error.attempts, error.maybe_applied) == ('"***"', 1, False)
     assert error.headers is not None
     assert error.headers["x-back"] == "Token ***"
-    assert "not a valid Tator response (int expected, str found)" in str(error)
+    assert "the response does not match response_type (int expected, str found)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("method", "doubt"),
+    [*((method, False) for method in ("GET", "HEAD", "OPTIONS")), ("POST", True), ("DELETE", True)],
+)
+def test_a_response_of_another_type_proves_nothing_unless_its_method_is_safe(
+    method: str, doubt: bool
+) -> None:
+    """Also if a test put its own response there, which knows nothing of it."""
+    with pytest.raises(tator.ApiResponseError) as caught:
+        result(call({None: int}, method=method), Response('"x"'))
+    assert caught.value.maybe_applied is doubt
+    assert ("may have applied" in str(caught.value)) is doubt
 
 
 def test_the_message_about_a_response_that_does_not_fit_shows_no_token() -> None:
@@ -381,6 +395,17 @@ def test_a_call_tells_hints_of_its_token_whatever_the_case_of_the_header() -> No
     told = call().credentials(configuration)
     assert (told.are_needed, told.are_set) == (call().needs_token, False)
     assert call().credentials(tator.Configuration(HOST, {"Authorization": TOKEN})).are_set
+
+
+def test_a_call_tells_hints_where_its_host_is_set() -> None:
+    """A host that begins with the configured one is another."""
+    for configured, setting in (
+        (HOST, "Configuration.host"),
+        (f"{HOST[:-1]}", "_host"),
+        ("/", "_host"),
+    ):
+        credentials = call().credentials(tator.Configuration(configured))
+        assert credentials.host_setting == setting
 
 
 def test_dates_in_a_query_are_in_iso_8601() -> None:
