@@ -6,7 +6,7 @@ import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from tator import checks, query
 from tator.checks import Timeout, rejecting
@@ -141,14 +141,27 @@ def path_of(template: object, path_params: object, formats: Mapping[str, str]) -
     path = checks.text("resource_path", template)
     for name, value in query.items_of("path_params", path_params):
         if isinstance(value, (list, tuple)):
+            if query.has_empty(value):
+                checks.reject(name, "must not have empty items")
             value = rejecting(name, query.joined, name, value, formats.get(name, "csv"))
         path = path.replace(f"{{{name}}}", checks.path_segment(name, value))
     if not _PATH.fullmatch(path):
-        raise ApiValueError(
-            reason="resource_path must begin with / and be percent-encoded, without a query",
-            hint="Give each {name} in it a value in path_params, and a query in query_params.",
-        )
+        _reject_path(template, path)
     return path
+
+
+def _reject_path(template: object, path: str) -> NoReturn:
+    """Reject a template for its first problem; values are encoded, so a brace is its own."""
+    missing = re.findall(r"\{[^{}]*\}", path)
+    if missing:
+        checks.reject(
+            "path_params", f"has no value for {', '.join(missing)} in resource_path {template!r}"
+        )
+    if not path.startswith("/"):
+        checks.reject("resource_path", "must begin with /, as in '/rest/Job/{run_uid}'")
+    if "?" in path or "#" in path:
+        checks.reject("resource_path", "must have no ? or #: a query belongs in query_params")
+    checks.reject("resource_path", "must be percent-encoded ASCII; values belong in path_params")
 
 
 def query_of(method: str, query_params: Any, formats: Mapping[str, str]) -> query.Pairs:

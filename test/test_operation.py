@@ -88,7 +88,7 @@ def test_a_list_in_the_path_has_the_delimiter_of_its_format() -> None:
     [
         *(None, True, b"a", "", " ", ".", "..", "a/b", "a\\b", "a%2fb", "a\n", "\0", "\x85"),
         *("a" * 257, "\ud800", "a\t", {"a": 1}, object(), [], [".."], ["a/b"], [{"a": 1}]),
-        *([object()], ["a,b"]),
+        *([object()], ["a,b"], ["a", None], ["a", ""]),
     ],
 )
 def test_a_value_that_could_lead_to_another_endpoint_is_rejected(value: Any) -> None:
@@ -107,6 +107,25 @@ def test_a_template_that_is_not_a_path_is_rejected(template: Any) -> None:
     """It begins with a slash, is percent-encoded, and has no query."""
     with pytest.raises(tator.ApiException, match="resource_path"):
         operation.path_of(template, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("/rest/Jobs/{project}", "path_params has no value for {project} in resource_path '/rest/"),
+        ("/{id}/{a}/{b}?x", "path_params has no value for {a}, {b} in resource_path '/{id}/{a}/"),
+        ("rest/Job/{id}", "resource_path must begin with /, as in '/rest/Job/{run_uid}'"),
+        ("/rest/Jobs/{id}?gid=x", "resource_path must have no ? or #: a query belongs in query_pa"),
+        ("/rest/a b", "resource_path must be percent-encoded ASCII; values belong in path_params"),
+        ("/rest/{id", "resource_path must be percent-encoded ASCII; values belong in path_params"),
+    ],
+)
+def test_a_template_that_is_rejected_says_what_is_wrong(template: str, told: str) -> None:
+    """One cause at a time, and no value, which may be sensitive."""
+    with pytest.raises(tator.ApiValueError) as caught:
+        operation.path_of(template, {"id": "sesame"}, {})
+    assert str(caught.value).startswith(told)
+    assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize("params", ["x", 5, [1], [("a",)], {1: "a"}, iter([("a", 1)])])
