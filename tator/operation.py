@@ -210,14 +210,14 @@ def add_authentication(
     if not is_list or not all(isinstance(scheme, str) for scheme in schemes):
         checks.reject("auth_settings", "must be a list such as ['TokenAuth']", ApiTypeError)
     known = configuration.auth_settings() if schemes else {}
-    is_known = not schemes or "TokenAuth" in schemes  # without a token, it is not in `known`
     for scheme in schemes:
         if scheme in known:
             headers[known[scheme]["key"]] = known[scheme]["value"]
-            is_known = True
-    if not is_known:
-        names = ", ".join({"TokenAuth": None, **known})
-        checks.reject("auth_settings", f"must name a scheme of the configuration: {names}")
+            continue
+        names = {"TokenAuth": None, **known}  # without a token, it is not in `known`
+        if not any(named in names for named in schemes):
+            listed = ", ".join(names)
+            checks.reject("auth_settings", f"must name a scheme of the configuration: {listed}")
 
 
 def types_of(by_status: object) -> Mapping[int | None, Any]:

@@ -17,7 +17,7 @@ import urllib3
 from urllib3.exceptions import InsecureRequestWarning
 
 from tator import checks, query
-from tator.checks import Timeout
+from tator.checks import SAFE_METHODS, Timeout
 from tator.configuration import Configuration
 from tator.exceptions import ApiException
 from tator.headers import Headers
@@ -281,7 +281,7 @@ class RESTClientObject:
                 logger.debug(
                     "%s %s: %s in %.3f s (attempt %d)", call.method, call.url, came, took, attempts
                 )
-            maybe_applied |= received.maybe_applied and call.method not in checks.SAFE_METHODS
+            maybe_applied |= received.maybe_applied and call.method not in SAFE_METHODS
             if isinstance(received, Received) and received.is_success:
                 policy.succeeded()
                 if not call.preload:
