@@ -189,7 +189,7 @@ class ApiClient:
             response_type: What the response is read as: a class, `list[X]`, `dict[str, X]`,
                 `object` for any JSON, or the generated clients' strings for them. `None` expects
                 no data.
-            auth_settings: `['TokenAuth']` to send the token; `None` sends none.
+            auth_settings: Known schemes: `['TokenAuth']` to send the token; `None` sends none.
             async_req: Whether to return an `AsyncResult` at once.
             _return_http_data_only: Whether to return the data alone, without status and headers.
             collection_formats: How a list is written: `csv`, `multi`, `ssv`, `tsv` or `pipes`.
@@ -298,7 +298,7 @@ class ApiClient:
             settings = operation.model_settings(self.configuration.client_side_validation)
             return read(from_json(response.data), settings)
         except (ValueError, RecursionError) as error:
-            problem = f"not a valid Tator response ({error})"
+            problem = operation.problem_with(response.data, response_type, error)
         status, reason = getattr(response, "status", 0), getattr(response, "reason", "")
         raise ApiResponseError(status, reason, message=problem)
 

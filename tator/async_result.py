@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from tator import threads
 from tator.exceptions import ApiConnectionError
@@ -167,8 +167,17 @@ class AsyncResult(Generic[T]):
     get = result
 
     def add_done_callback(self, function: Callable[[AsyncResult[T]], object]) -> None:
-        """Call `function` with this handle when the call has ended, on the thread that ended it."""
+        """Call `function` with this handle when the call has ended, on the thread that ended it.
+
+        Raises:
+            TypeError: If `asyncio.wait` calls this: it would never wake up.
+        """
+        if getattr(function, "__module__", None) == "asyncio.tasks":
+            raise TypeError("asyncio.wait takes no handle: pass asyncio.ensure_future(handle)")
         self._add(lambda: function(self))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a handle can't be pickled or copied: send its result, handle.get()")
 
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio  # loaded already if something awaits, and slow if nothing does

@@ -22,6 +22,7 @@ T = TypeVar("T")
 Timeout: TypeAlias = float | tuple[float | None, float | None] | None
 
 UNSET_HOST = "/"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # there is nothing that they could have done
 LONGEST_WAIT = 1e6  # seconds; operating systems reject much longer waits
 _LONGEST_ID = 256  # characters
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

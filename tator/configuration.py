@@ -238,8 +238,10 @@ class Configuration:
         def __setattr__(self, name: str, value: object) -> None:
             known = getattr(type(self), name, _Unset)
             if known is _Unset:
-                raise AttributeError(f"Configuration has no setting {name!r}{_suggestion(name)}")
-            if callable(known):
+                if not _is_declared(name, type(self)):
+                    near = _suggestion(name)
+                    raise AttributeError(f"Configuration has no setting {name!r}{near}")
+            elif callable(known):
                 raise AttributeError(f"Configuration.{name} is a method: it can't be set")
             object.__setattr__(self, name, value)
 
@@ -345,6 +347,12 @@ def _copied(value: T, memo: dict[int, Any] | None = None) -> T:
     from copy import deepcopy  # half of all programs copy no configuration
 
     return deepcopy(value, memo)
+
+
+def _is_declared(name: str, kind: type[Configuration]) -> bool:
+    """Tell whether a subclass declares an attribute, as `name: type`."""
+    ours = kind.__mro__.index(Configuration)
+    return any(name in getattr(owner, "__annotations__", ()) for owner in kind.__mro__[:ours])
 
 
 def _suggestion(name: str) -> str:

@@ -21,6 +21,9 @@ from tator.record import Record
 _PREFIX_LINE = "configuration.api_key_prefix['Authorization'] = 'Token'"
 # What servers with fine-grained permissions make of a request whose token they do not read.
 _ANONYMOUS = "'AnonymousUser' object has no attribute"
+# What an error about a response of another type begins with.
+NO_MATCH = "the response does not match response_type"
+_STILL_WORKING = "The server may still be working: check the job on the server first."
 _JOBS_PATH = r"/rest/(Job|JobGroup|Jobs|Transcode)/"
 
 
@@ -31,11 +34,13 @@ class Credentials(Record):
         are_needed: Whether the operation asks for TokenAuth.
         sent: The Authorization header of the request, if any.
         are_set: Whether the configuration has a token.
+        host_setting: Where the host of the request is set.
     """
 
     are_needed: bool
     sent: str | None
     are_set: bool
+    host_setting: str = "Configuration.host"
 
 
 def hint_for(error: ApiException, credentials: Credentials) -> str | None:
@@ -44,10 +49,14 @@ def hint_for(error: ApiException, credentials: Credentials) -> str | None:
     if 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
         about_token = _about_token(error, credentials)
     about_response = error.hint or _about_response(error)
+    if about_response == _STILL_WORKING and error.method in checks.SAFE_METHODS:
+        about_response = "This request changes nothing: send it again."
     is_anonymous = (error.message or "").startswith(_ANONYMOUS)
     if is_anonymous or isinstance(error, UnauthorizedException):
-        return about_token or about_response
-    return " ".join(filter(None, (about_token, about_response))) or None
+        hint = about_token or about_response
+    else:
+        hint = " ".join(filter(None, (about_token, about_response)))
+    return hint.replace("Configuration.host", credentials.host_setting) if hint else None
 
 
 def _about_token(error: ApiException, credentials: Credentials) -> str | None:
@@ -74,10 +83,7 @@ def _about_token(error: ApiException, credentials: Credentials) -> str | None:
 
 def _about_response(error: ApiException) -> str | None:
     if isinstance(error, ApiResponseError):
-        return (
-            "This is not a response of the endpoint, so it is unknown whether the request was"
-            " applied. Check that Configuration.host is a Tator server."
-        )
+        return _about_unreadable(error)
     if isinstance(error, RedirectException):
         return _about_redirect(error)
     if isinstance(error, ApiProxyError):
@@ -88,6 +94,17 @@ def _about_response(error: ApiException) -> str | None:
         return _about_waiting(error)
     about_status = _BY_STATUS.get(error.status)
     return about_status(error) if about_status else None
+
+
+def _about_unreadable(error: ApiException) -> str:
+    if (error.message or "").startswith(NO_MATCH):
+        return "Check response_type: object takes any JSON."
+    is_safe = error.method in checks.SAFE_METHODS
+    doubt = "" if is_safe else ", so it is unknown whether the request was applied"
+    return (
+        f"This is not a response of the endpoint{doubt}. Check that Configuration.host is a Tator"
+        " server."
+    )
 
 
 def _about_redirect(error: ApiException) -> str:
@@ -183,8 +200,8 @@ def _about_not_found(error: ApiException) -> str | None:
             " project= out."
         )
     return (
-        "There is no such path on this server: check Configuration.host, and whether servers of"
-        " this age have the path."
+        "There is no such path on this server: check Configuration.host, the resource_path of"
+        " call_api, and whether servers of this age have the path."
     )
 
 
@@ -201,7 +218,7 @@ def _about_outage(error: ApiException) -> str:
 
 
 def _about_gateway_timeout(error: ApiException) -> str:
-    return "The server may still be working: check the job on the server first."
+    return _STILL_WORKING
 
 
 _BY_STATUS: dict[int, Callable[[ApiException], str | None]] = {

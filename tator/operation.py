@@ -6,19 +6,19 @@ import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from tator import checks, query
 from tator.checks import Timeout, rejecting
 from tator.configuration import Configuration
 from tator.exceptions import ApiResponseError, ApiTypeError, ApiValueError
 from tator.headers import Headers
-from tator.hints import Credentials
+from tator.hints import NO_MATCH, Credentials
 from tator.masking import Redactor, mask
 from tator.models.model import Model
 from tator.record import Record
 from tator.rest import RequestHeaders
-from tator.serialization import empty, reader
+from tator.serialization import empty, from_json, reader
 from tator.transport.received import kept_body, kept_headers
 
 T = TypeVar("T")
@@ -38,6 +38,7 @@ else:
     HttpInfo.__doc__ = "A result with the status and the headers that it came with."
 
 JSON = "application/json"
+_NOT_VALID = "not a valid Tator response"
 _PATH = re.compile(r"/[!\"$->@-\[\]-z|~]*")  # without spaces, control characters, and ? # { } \
 
 
@@ -59,7 +60,13 @@ class Call(Record):
         """Return what a hint has to know about the token of this call."""
         named = (value for name, value in self.headers.items() if name.lower() == "authorization")
         has_token = bool(configuration.api_key) or configuration.is_token_from_environment
-        return Credentials(are_needed=self.needs_token, sent=next(named, None), are_set=has_token)
+        is_configured = self.url.startswith(f"{configuration.host}/")
+        return Credentials(
+            are_needed=self.needs_token,
+            sent=next(named, None),
+            are_set=has_token,
+            host_setting="Configuration.host" if is_configured else "_host",
+        )
 
     def result(
         self,
@@ -94,9 +101,9 @@ class Call(Record):
                     deserialize(response, object)
                 return None
             data = deserialize(response, kind)
-            if data is not None or not (isinstance(kind, type) and issubclass(kind, Model)):
+            if data is not None or not _is_ours(kind):
                 return data
-            problem: str | None = "not a valid Tator response (null)"
+            problem: str | None = f"{_NOT_VALID} (null)"
         except ApiResponseError as error:
             problem = error.message
         redactor = redactor_of(self.headers)
@@ -110,8 +117,12 @@ class Call(Record):
             method=self.method,
             url=self.url,
             attempts=getattr(response, "attempts", 1),
-            maybe_applied=getattr(response, "maybe_applied", None),
+            maybe_applied=self._maybe_applied(response),
         )
+
+    def _maybe_applied(self, response: Any) -> bool | None:
+        is_safe = self.method in checks.SAFE_METHODS
+        return False if is_safe else getattr(response, "maybe_applied", None)
 
 
 def host_of(configured: str, given: str | None) -> str:
@@ -130,14 +141,27 @@ def path_of(template: object, path_params: object, formats: Mapping[str, str]) -
     path = checks.text("resource_path", template)
     for name, value in query.items_of("path_params", path_params):
         if isinstance(value, (list, tuple)):
+            if query.has_empty(value):
+                checks.reject(name, "must not have empty items")
             value = rejecting(name, query.joined, name, value, formats.get(name, "csv"))
         path = path.replace(f"{{{name}}}", checks.path_segment(name, value))
     if not _PATH.fullmatch(path):
-        raise ApiValueError(
-            reason="resource_path must begin with / and be percent-encoded, without a query",
-            hint="Give each {name} in it a value in path_params, and a query in query_params.",
-        )
+        _reject_path(template, path)
     return path
+
+
+def _reject_path(template: object, path: str) -> NoReturn:
+    """Reject a template for its first problem; values are encoded, so a brace is its own."""
+    missing = re.findall(r"\{[^{}]*\}", path)
+    if missing:
+        checks.reject(
+            "path_params", f"has no value for {', '.join(missing)} in resource_path {template!r}"
+        )
+    if not path.startswith("/"):
+        checks.reject("resource_path", "must begin with /, as in '/rest/Job/{run_uid}'")
+    if "?" in path or "#" in path:
+        checks.reject("resource_path", "must have no ? or #: a query belongs in query_params")
+    checks.reject("resource_path", "must be percent-encoded ASCII; values belong in path_params")
 
 
 def query_of(method: str, query_params: Any, formats: Mapping[str, str]) -> query.Pairs:
@@ -189,6 +213,11 @@ def add_authentication(
     for scheme in schemes:
         if scheme in known:
             headers[known[scheme]["key"]] = known[scheme]["value"]
+            continue
+        names = {"TokenAuth": None, **known}  # without a token, it is not in `known`
+        if not any(named in names for named in schemes):
+            listed = ", ".join(names)
+            checks.reject("auth_settings", f"must name a scheme of the configuration: {listed}")
 
 
 def types_of(by_status: object) -> Mapping[int | None, Any]:
@@ -200,6 +229,21 @@ def types_of(by_status: object) -> Mapping[int | None, Any]:
         if kind is not None:
             rejecting("response_type", reader, kind)
     return types
+
+
+def problem_with(data: Any, kind: Any, error: Exception) -> str:
+    """Say why a response with a 2xx can't be read: it is not Tator's, or the type is wrong."""
+    problem = NO_MATCH
+    try:
+        from_json(data)
+    except ValueError:
+        problem = _NOT_VALID
+    # Our own operations have the right type, which their callers never see.
+    return f"{_NOT_VALID if _is_ours(kind) else problem} ({error})"
+
+
+def _is_ours(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Model)
 
 
 def _kind_for(status: int, types: Mapping[int | None, Any]) -> Any:

@@ -38,14 +38,17 @@ def reject_empty(name: str, params: Params | None) -> None:
     """Reject an empty value: what is left out of the query of a DELETE widens what it deletes."""
     for key, value in items_of(name, params):
         values = value if isinstance(value, _LISTS) else [value]
-        if not values or any(
-            item is None or (isinstance(item, str) and not item) for item in values
-        ):
+        if not values or has_empty(values):
             checks.reject(
                 f"{name}[{key!r}]",
                 "must not be empty in a DELETE",
                 hint="Without it, the server may delete more than was meant.",
             )
+
+
+def has_empty(values: Iterable[object]) -> bool:
+    """Tell whether one of the values is `None` or an empty string."""
+    return any(item is None or (isinstance(item, str) and not item) for item in values)
 
 
 def joined(name: str, values: Iterable[object], style: str) -> str:

@@ -17,7 +17,7 @@ import urllib3
 from urllib3.exceptions import InsecureRequestWarning
 
 from tator import checks, query
-from tator.checks import Timeout
+from tator.checks import SAFE_METHODS, Timeout
 from tator.configuration import Configuration
 from tator.exceptions import ApiException
 from tator.headers import Headers
@@ -38,7 +38,6 @@ __all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
 
 _MEBIBYTE = 1 << 20
 _URL = re.compile(r"https?://[^/?#@\s]+/[!\"$->@-~]*")
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # there is nothing that they could have done
 
 
 def _verb(method: str) -> Callable[..., RESTResponse | urllib3.BaseHTTPResponse]:
@@ -52,7 +51,8 @@ def _verb(method: str) -> Callable[..., RESTResponse | urllib3.BaseHTTPResponse]
         return self.request(method, url, query_params=query_params, headers=headers, **options)
 
     send.__name__, send.__qualname__ = method, f"RESTClientObject.{method}"
-    send.__doc__ = f"Send a {method} request; the options are those of `request`."
+    article = "an" if method == "OPTIONS" else "a"
+    send.__doc__ = f"Send {article} {method} request; the options are those of `request`."
     return send
 
 
@@ -281,7 +281,7 @@ class RESTClientObject:
                 logger.debug(
                     "%s %s: %s in %.3f s (attempt %d)", call.method, call.url, came, took, attempts
                 )
-            maybe_applied |= received.maybe_applied and call.method not in _SAFE_METHODS
+            maybe_applied |= received.maybe_applied and call.method not in SAFE_METHODS
             if isinstance(received, Received) and received.is_success:
                 policy.succeeded()
                 if not call.preload:

@@ -102,9 +102,9 @@ def reader(kind: object, namer: type | None = None) -> Reader:
     `null` is read as `None`, whatever the kind.
 
     Args:
-        kind: `str`, `int`, `float`, `bool`, `list`, `dict`, `object`, `date`, `datetime`, a model
-            class, `list[X]` or `dict[str, X]`, or the names of these as generated clients write
-            them: `'list[InlineResponse2044]'`, `'dict(str, int)'`.
+        kind: `str`, `int`, `float`, `bool`, `list`, `dict`, `object` or `Any`, `date`, `datetime`,
+            a model class, `list[X]` or `dict[str, X]`, or the names of these as generated clients
+            write them: `'list[InlineResponse2044]'`, `'dict(str, int)'`.
         namer: The model of a generator that names this kind for one of its fields.
 
     Raises:
@@ -117,18 +117,24 @@ def reader(kind: object, namer: type | None = None) -> Reader:
             return _list_of(reader(kind.__args__[0], namer))
         if kind.__origin__ is dict and kind.__args__[0] is str:
             return _dict_of(reader(kind.__args__[1], namer))
-    elif isinstance(kind, type):
+    elif isinstance(kind, type) or kind is Any:  # a class since Python 3.11
         return _reader_of_class(kind, namer is None)
-    raise TypeError(f"{kind!r} is not a type that a response can be read as")
+    raise _unknown(kind)
+
+
+def _unknown(kind: object) -> TypeError:
+    problem = f"{kind!r} is not a type that a response can be read as"
+    return TypeError(f"{problem}: use object for any JSON")
 
 
 @lru_cache(maxsize=256)
 def _reader_of_class(kind: Any, is_strict: bool) -> Reader:
+    kind = object if kind is Any else kind
     if kind in _STRICT:
         return (_STRICT if is_strict else _LENIENT)[kind]
     if is_model(kind):
         return _nullable(lambda value, settings: _read_model(kind, value, settings))
-    raise TypeError(f"{kind!r} is not a type that a response can be read as")
+    raise _unknown(kind)
 
 
 def _reader_of_name(name: str, namer: type | None) -> Reader:
@@ -150,7 +156,7 @@ def _model_named(name: str, namer: type | None) -> type:
         found = getattr(place, name, None)
         if is_model(found):
             return cast(type, found)
-    raise TypeError(f"{name!r} is not a type that a response can be read as")
+    raise _unknown(name)
 
 
 def _nullable(read: Reader) -> Reader:
@@ -223,7 +229,11 @@ _LENIENT: dict[type, Reader] = {
     datetime: _nullable(_read_any_datetime),
     date: _nullable(lambda value, settings: _read_any_datetime(value, settings).date()),
 }
-_BY_NAME: dict[str, type] = {**{kind.__name__: kind for kind in _STRICT}, "long": int}
+_BY_NAME: dict[str, type] = {
+    **{kind.__name__: kind for kind in _STRICT},
+    "long": int,
+    "Any": object,
+}
 
 
 def _list_of(read: Reader) -> Reader:

@@ -606,10 +606,75 @@ def test_deserialize_needs_only_data(data: str | bytes) -> None:
     client = ApiClient()
     assert client.deserialize(Canned(data), "list[int]") == [1]
     assert client.deserialize(Canned("null"), InlineResponse2044) is None
-    with pytest.raises(tator.ApiResponseError, match="not a valid Tator response"):
+    with pytest.raises(tator.ApiResponseError, match="response does not match response_type"):
         client.deserialize(Canned(data), int)
     with pytest.raises(tator.ApiResponseError, match="nested too deeply"):
         client.deserialize(Canned("[" * 100_000), object)
+
+
+def test_a_response_that_does_not_match_its_type_says_so(local_tator: LocalTator) -> None:
+    """The hint is about `response_type`, not about the host; nothing was applied by a GET."""
+    local_tator.route("GET", "/rest/X", {"a": 1})
+    local_tator.route("POST", "/rest/X", {"a": 1})
+    with client_of(local_tator.host, local_tator.token) as client:
+        for method in ("GET", "POST"):
+            with pytest.raises(tator.ApiResponseError) as caught:
+                client.call_api("/rest/X", method, response_type="list[int]", auth_settings=AUTH)
+            told = str(caught.value)
+            assert "the response does not match response_type (list expected, dict found)" in told
+            assert told.endswith("Check response_type: object takes any JSON.")
+            assert caught.value.maybe_applied is (method == "POST")
+            assert ("applied" in told) is (method == "POST")
+
+
+def test_a_late_get_can_be_sent_again(local_tator: LocalTator) -> None:
+    """It changes nothing, so there is no job to check."""
+    local_tator.route("GET", "/rest/X", {})
+    local_tator.delay(60)
+    with client_of(local_tator.host, local_tator.token) as client:
+        with pytest.raises(tator.ApiTimeoutError) as caught:
+            client.call_api("/rest/X", "GET", auth_settings=AUTH, _request_timeout=(5, 0.05))
+        told = "This request changes nothing: send it again."
+        assert (caught.value.hint, caught.value.maybe_applied) == (told, False)
+        with pytest.raises(tator.ApiTimeoutError, match="check the job on the server first"):
+            client.call_api("/rest/X", "PUT", auth_settings=AUTH, _request_timeout=(5, 0.05))
+    local_tator.delay(0)
+
+
+def test_an_error_of_a_host_of_one_call_names_its_argument(local_tator: LocalTator) -> None:
+    """The configured host has nothing to do with it."""
+    client = client_of("http://127.0.0.1:9", local_tator.token)
+    with pytest.raises(tator.NotFoundException, match=r"check _host, the resource_path of"):
+        client.call_api("/rest/Y", "GET", auth_settings=AUTH, _host=local_tator.host)
+
+
+@pytest.mark.parametrize("token", [None, "0123456789abcdef"])
+def test_a_misspelled_scheme_is_rejected_before_anything_is_sent(
+    local_tator: LocalTator, token: str | None
+) -> None:
+    """The error names the schemes that there are, with a token or without one."""
+    client = tator.get_api(local_tator.host, token).api_client
+    with pytest.raises(tator.ApiValueError, match=r"auth_settings .* TokenAuth$"):
+        client.call_api("/rest/X", "GET", auth_settings=["Token"])
+    assert local_tator.requests == []
+
+
+def test_a_scheme_of_a_subclass_is_sent(local_tator: LocalTator) -> None:
+    """Beside Tator's, whether it has a token or not; the error for another name has both."""
+
+    class Lab(tator.Configuration):
+        def auth_settings(self) -> dict[str, dict[str, str]]:
+            place = {"type": "api_key", "in": "header", "key": "X-Lab", "value": "7"}
+            return {**super().auth_settings(), "LabAuth": place}
+
+    with ApiClient(Lab(local_tator.host)) as client:
+        for schemes in (["LabAuth"], ["TokenAuth", "LabAuth"], ["TokenAuth"], [], None):
+            with pytest.raises(tator.NotFoundException):
+                client.call_api("/rest/X", "GET", auth_settings=schemes)
+        with pytest.raises(tator.ApiValueError, match=r"TokenAuth, LabAuth$"):
+            client.call_api("/rest/X", "GET", auth_settings=["labauth"])
+    sent = [request.headers.get("x-lab") for request in local_tator.requests]
+    assert sent == ["7", "7", None, None, None]
 
 
 def test_headers_for_content_types_prefer_json() -> None:
@@ -624,10 +689,11 @@ def test_headers_for_content_types_prefer_json() -> None:
 
 
 def test_only_known_schemes_authenticate() -> None:
-    """A scheme that is not Tator's adds nothing."""
+    """Without any of them, a call would be sent as nobody."""
     headers: dict[str, str] = {}
     client = client_of("http://127.0.0.1:9")
-    client.update_params_for_auth(headers, None, ["Other"])
+    with pytest.raises(tator.ApiValueError, match="auth_settings"):
+        client.update_params_for_auth(headers, None, ["Other"])
     assert headers == {}
     client.update_params_for_auth(headers, [], AUTH)
     assert headers == {"Authorization": f"Token {SECRET}"}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
+import copy
 import ctypes
 import gc
 import logging
 import multiprocessing
 import os
+import pickle
 import queue
 import subprocess
 import sys
@@ -180,6 +182,44 @@ def test_a_handle_can_be_awaited(local_tator: LocalTator, api: tator.JobApi) -> 
         return done.message
 
     assert uid in (asyncio.run(cancel()) or "")
+
+
+def test_a_future_of_a_handle_can_be_waited_for(local_tator: LocalTator, api: tator.JobApi) -> None:
+    """`asyncio.wait` takes what `asyncio.ensure_future` makes of a handle."""
+    uids = local_tator.launch(2).run_uids
+
+    async def cancel() -> set[str | None]:
+        calls = [api.delete_job(uid, async_req=True) for uid in uids]
+        done, pending = await asyncio.wait([asyncio.ensure_future(call) for call in calls])
+        assert not pending
+        return {call.result().message for call in done}
+
+    assert len(asyncio.run(cancel())) == 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.wait makes a task of a handle")
+def test_a_handle_given_to_asyncio_wait_raises_at_once(
+    local_tator: LocalTator, api: tator.JobApi
+) -> None:
+    """Otherwise the loop would never wake up: asyncio's callback belongs on the loop's thread."""
+    local_tator.delay(60)
+    handle = api.delete_job("x", async_req=True)
+
+    async def wait() -> None:
+        await asyncio.wait([handle], timeout=5)
+
+    with pytest.raises(TypeError, match=r"pass asyncio\.ensure_future\(handle\)"):
+        asyncio.run(wait())
+    local_tator.delay(0)
+    with pytest.raises(tator.ServiceException):
+        handle.get(10)
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_handle_that_is_pickled_says_what_to_send(duplicate: Callable[[Any], object]) -> None:
+    """A call in progress stays where it is; its result can travel."""
+    with pytest.raises(TypeError, match=r"send its result, handle\.get\(\)"):
+        duplicate(AsyncResult(int))
 
 
 def test_a_wait_that_is_cancelled_leaves_the_call_to_the_others(

@@ -197,10 +197,20 @@ def test_a_subclass_may_have_attributes() -> None:
 
     class Mine(Configuration):
         tenant = ""
+        region: str
 
+    class Yours(Mine):
+        pass
+
+    for kind in (Mine, Yours):
+        mine = kind(HOST)
+        mine.tenant, mine.region = "a", "b"
+        assert (copy.copy(mine).tenant, copy.deepcopy(mine).region) == ("a", "b")
+        with pytest.raises(AttributeError, match="no setting 'regoin'"):
+            mine.regoin = "c"  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="no setting 'region'"):
+        Configuration(HOST).region = "b"  # type: ignore[attr-defined]
     mine = Mine(HOST)
-    mine.tenant = "a"
-    assert copy.copy(mine).tenant == "a"
     assert repr(mine).startswith(f"Mine(host='{HOST}', ")
 
 

@@ -157,7 +157,7 @@ def test_the_reference_has_every_public_name() -> None:
     for name in {*tator.__all__, *tator.bulk.__all__} - {"__version__"}:
         assert re.search(rf"\b{name}$", reference, re.MULTILINE), name
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name in vars(tator.JobApi):
+    for name in (name for name, value in vars(tator.JobApi).items() if callable(value)):
         assert name.startswith("_") or name.endswith("_info") or f"`JobApi.{name}`" in readme, name
 
 

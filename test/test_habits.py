@@ -289,6 +289,15 @@ def test_job_api_works_on_a_mock_client() -> None:
     )
 
 
+def test_an_autospec_has_a_client() -> None:
+    """A program that calls other endpoints is tested with it too; an unknown name is an error."""
+    api = mock.create_autospec(tator.JobApi, instance=True)
+    api.api_client.call_api.return_value = {"git_revision": "a1b2c3"}
+    assert api.api_client.call_api("/rest/Version", "GET")["git_revision"] == "a1b2c3"
+    with pytest.raises(AttributeError):
+        _ = api.client
+
+
 def test_an_autospec_works_in_bulk_too() -> None:
     """The autospec has the operations' signatures, and bulk accepts it."""
     api = mock.create_autospec(tator.JobApi, instance=True)

@@ -124,8 +124,8 @@ def test_a_404_of_a_server_without_projects_is_explained() -> None:
 def test_a_path_outside_the_api_points_to_the_host(data: bytes) -> None:
     """Tator itself responds with JSON."""
     told = (
-        "There is no such path on this server: check Configuration.host, and whether servers of"
-        " this age have the path."
+        "There is no such path on this server: check Configuration.host, the resource_path of"
+        " call_api, and whether servers of this age have the path."
     )
     assert hint(404, data) == told
 
@@ -303,6 +303,34 @@ def test_a_failure_after_the_cancellation_says_that_the_job_is_cancelled() -> No
 def test_the_hint_names_the_likely_source_of_a_status(status: int, data: bytes, told: str) -> None:
     """It names the setting to check, if there is one."""
     assert told in str(hint(status, data))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_the_hint_for_a_late_response_that_changes_nothing_is_to_send_it_again(
+    method: str,
+) -> None:
+    """There is no job to check."""
+    again = "This request changes nothing: send it again."
+    assert hint(504, b"<html>Late</html>", "/rest/Job/uid", method) == again
+
+
+@pytest.mark.parametrize(("method", "doubt"), [("GET", False), ("DELETE", True), ("POST", True)])
+def test_only_a_request_that_changes_something_may_have_been_applied(
+    method: str, doubt: bool
+) -> None:
+    """The hint about a response that is not Tator's has the doubt, or not."""
+    told = str(hint(999, b"", JOB, method))
+    assert told.startswith("This is not a response of the endpoint")
+    assert ("applied" in told) is doubt
+
+
+def test_a_host_of_one_call_is_named_as_its_argument() -> None:
+    """The configured host is not the one to check."""
+    here = Credentials(are_needed=True, sent="Token abc", are_set=True, host_setting="_host")
+    told = str(hint(404, NOT_FOUND_PAGE, credentials=here))
+    assert "check _host, the resource_path" in told
+    told = str(hint(301, b"", headers={"Location": f"https://new{JOB}"}, credentials=here))
+    assert told.endswith("set _host to 'https://new'.")
 
 
 @pytest.mark.parametrize(

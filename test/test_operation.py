@@ -88,7 +88,7 @@ def test_a_list_in_the_path_has_the_delimiter_of_its_format() -> None:
     [
         *(None, True, b"a", "", " ", ".", "..", "a/b", "a\\b", "a%2fb", "a\n", "\0", "\x85"),
         *("a" * 257, "\ud800", "a\t", {"a": 1}, object(), [], [".."], ["a/b"], [{"a": 1}]),
-        *([object()], ["a,b"]),
+        *([object()], ["a,b"], ["a", None], ["a", ""]),
     ],
 )
 def test_a_value_that_could_lead_to_another_endpoint_is_rejected(value: Any) -> None:
@@ -107,6 +107,25 @@ def test_a_template_that_is_not_a_path_is_rejected(template: Any) -> None:
     """It begins with a slash, is percent-encoded, and has no query."""
     with pytest.raises(tator.ApiException, match="resource_path"):
         operation.path_of(template, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("/rest/Jobs/{project}", "path_params has no value for {project} in resource_path '/rest/"),
+        ("/{id}/{a}/{b}?x", "path_params has no value for {a}, {b} in resource_path '/{id}/{a}/"),
+        ("rest/Job/{id}", "resource_path must begin with /, as in '/rest/Job/{run_uid}'"),
+        ("/rest/Jobs/{id}?gid=x", "resource_path must have no ? or #: a query belongs in query_pa"),
+        ("/rest/a b", "resource_path must be percent-encoded ASCII; values belong in path_params"),
+        ("/rest/{id", "resource_path must be percent-encoded ASCII; values belong in path_params"),
+    ],
+)
+def test_a_template_that_is_rejected_says_what_is_wrong(template: str, told: str) -> None:
+    """One cause at a time, and no value, which may be sensitive."""
+    with pytest.raises(tator.ApiValueError) as caught:
+        operation.path_of(template, {"id": "sesame"}, {})
+    assert str(caught.value).startswith(told)
+    assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize("params", ["x", 5, [1], [("a",)], {1: "a"}, iter([("a", 1)])])
@@ -191,10 +210,10 @@ def authentication(auth_settings: Any, request_auth: Any = None) -> dict[str, st
 
 
 def test_the_token_is_sent_for_its_scheme() -> None:
-    """A scheme that is not Tator's adds nothing."""
+    """A scheme that is not Tator's, named beside it, adds nothing."""
     assert authentication(["TokenAuth"]) == authentication(("Other", "TokenAuth"))
     assert authentication(["TokenAuth"]) == {"Authorization": f"Token {TOKEN}"}
-    assert authentication(["Other"]) == authentication([]) == authentication(None) == {}
+    assert authentication([]) == authentication(None) == {}
 
 
 def test_request_auth_takes_the_place_of_the_token() -> None:
@@ -312,10 +331,24 @@ def test_a_response_that_does_not_fit_is_an_error_without_the_token() -> None:
         result(call({None: int}), Response(f'"{TOKEN}"'))
     error = caught.value
     assert (error.status, error.method, error.url) == (200, "GET", f"{HOST}/rest/X")
-    assert (error.body, error.attempts, error.maybe_applied) == ('"***"', 1, True)
+    assert (error.body, error.attempts, error.maybe_applied) == ('"***"', 1, False)
     assert error.headers is not None
     assert error.headers["x-back"] == "Token ***"
-    assert "not a valid Tator response (int expected, str found)" in str(error)
+    assert "the response does not match response_type (int expected, str found)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("method", "doubt"),
+    [*((method, False) for method in ("GET", "HEAD", "OPTIONS")), ("POST", True), ("DELETE", True)],
+)
+def test_a_response_of_another_type_proves_nothing_unless_its_method_is_safe(
+    method: str, doubt: bool
+) -> None:
+    """Also if a test put its own response there, which knows nothing of it."""
+    with pytest.raises(tator.ApiResponseError) as caught:
+        result(call({None: int}, method=method), Response('"x"'))
+    assert caught.value.maybe_applied is doubt
+    assert ("may have applied" in str(caught.value)) is doubt
 
 
 def test_the_message_about_a_response_that_does_not_fit_shows_no_token() -> None:
@@ -381,6 +414,17 @@ def test_a_call_tells_hints_of_its_token_whatever_the_case_of_the_header() -> No
     told = call().credentials(configuration)
     assert (told.are_needed, told.are_set) == (call().needs_token, False)
     assert call().credentials(tator.Configuration(HOST, {"Authorization": TOKEN})).are_set
+
+
+def test_a_call_tells_hints_where_its_host_is_set() -> None:
+    """A host that begins with the configured one is another."""
+    for configured, setting in (
+        (HOST, "Configuration.host"),
+        (f"{HOST[:-1]}", "_host"),
+        ("/", "_host"),
+    ):
+        credentials = call().credentials(tator.Configuration(configured))
+        assert credentials.host_setting == setting
 
 
 def test_dates_in_a_query_are_in_iso_8601() -> None:

@@ -177,6 +177,10 @@ def read(kind: Any, value: object) -> Any:
         (float, 0.5, 0.5),
         ("bool", True, True),
         ("object", [1, {"a": 2}], [1, {"a": 2}]),
+        (Any, [1, {"a": 2}], [1, {"a": 2}]),
+        ("Any", 5, 5),
+        (list[dict[str, Any]], [{"a": 1, "b": None}], [{"a": 1, "b": None}]),
+        ("list[dict[str, Any]]", [{"a": [1]}], [{"a": [1]}]),
         ("date", "2020-05-01", date(2020, 5, 1)),
         (datetime, "2020-05-01T10:20:30Z", datetime(2020, 5, 1, 10, 20, 30, tzinfo=timezone.utc)),
         (
@@ -252,7 +256,8 @@ def test_a_value_that_does_not_fit_is_rejected(kind: Any, value: object) -> None
 )
 def test_an_unknown_type_is_rejected(kind: Any) -> None:
     """It is a TypeError, before anything is read."""
-    with pytest.raises(TypeError, match="is not a type that a response can be read as"):
+    told = "is not a type that a response can be read as: use object for any JSON$"
+    with pytest.raises(TypeError, match=told):
         reader(kind)
 
 

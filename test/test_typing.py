@@ -32,13 +32,25 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(bare: Path) -> Iterator[dict[str, Future[str]]]:
+def overriding(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that overrides methods, of the page on wrapping."""
+    page = (HERE.parent.parent / "docs/Wrapping.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"passes `mypy --strict`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    path = tmp_path_factory.mktemp("typing") / "overriding.py"
+    path.write_text(code, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(bare: Path, overriding: Path) -> Iterator[dict[str, Future[str]]]:
     """What each checker finds; both run at the same time, and read the library once."""
     strict = ["--strict", "--no-error-summary", "--disable-error-code=ignore-without-code"]
     with ThreadPoolExecutor(2) as threads:
         yield {
-            "mypy": threads.submit(check, "mypy", *strict, str(RIGHT), str(WRONG)),
-            "pyright": threads.submit(check, "pyright", "--outputjson", str(RIGHT), str(bare)),
+            "mypy": threads.submit(check, "mypy", *strict, str(RIGHT), str(WRONG), str(overriding)),
+            "pyright": threads.submit(
+                check, "pyright", "--outputjson", str(RIGHT), str(bare), str(overriding)
+            ),
         }
 
 

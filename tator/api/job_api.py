@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast, overload
 
 from tator import checks
 from tator.api_client import ApiClient, HttpInfo
@@ -48,7 +48,8 @@ class JobApi:
             Defaults to a new client with the default configuration.
     """
 
-    api_client: ApiClient
+    # A mock that create_autospec makes has the attributes of the class alone.
+    api_client: ApiClient = cast(ApiClient, None)
 
     def __init__(self, api_client: ApiClient | Caller | None = None) -> None:
         if api_client is not None and not callable(getattr(api_client, "call_api", None)):
