@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
-import time
 from concurrent.futures import Executor, Future
 from contextvars import Context, copy_context
 from functools import lru_cache
@@ -15,7 +14,7 @@ from uuid import uuid4
 
 from tator.api.job_api import JobApi
 from tator.bulk_result import Outcome
-from tator.bulk_workers import PACE, Given, ThreadWorkers, Workers, unknown
+from tator.bulk_workers import FEW_THREADS, Given, ThreadWorkers, Workers, unknown
 from tator.transport.callers import package_of
 
 _LARGEST_CHUNK = 64  # IDs that travel to another process together
@@ -141,12 +140,12 @@ class _Portable:
         api: The `JobApi` to use.
         context: What each call runs in a copy of; it does not travel.
         stopped_run: The run of which nothing more is sent.
-        threads: How many threads a chunk begins with.
+        begins_with: The threads that the next chunk begins with.
     """
 
     def __init__(self, api: JobApi, context: Context) -> None:
         self.api, self.context, self.stopped_run = api, context, ""
-        self.threads = 1
+        self.begins_with = FEW_THREADS
         self._pickle: bytes | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -180,18 +179,15 @@ class _Task(NamedTuple):
             return [None] * len(chunk), None
         threads = min(self.threads, len(chunk))
         workers = _ChunkWorkers(
-            portable.api, portable.context, threads if threads > 1 else 0, portable.threads
+            portable.api, portable.context, threads if threads > 1 else 0, portable.begins_with
         )
         names = list(map(str, range(len(chunk))))  # two IDs may be shown alike
-        began = time.monotonic()
         try:
             for name, given in zip(names, chunk, strict=True):
                 workers.begin(name, given)
             while len(workers.known) < len(chunk):
                 workers.wait()
-            # As many as would have kept the pace, for the next chunk.
-            each = (time.monotonic() - began) / len(chunk)
-            portable.threads = max(1, round(workers.wanted_threads * each / PACE))
+            portable.begins_with = threads if workers.left_idle() else FEW_THREADS
             if workers.stopped:
                 portable.stopped_run = self.run_name
         finally:

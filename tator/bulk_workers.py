@@ -19,8 +19,8 @@ Given: TypeAlias = "str | UUID"
 
 _LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
 FEW_THREADS = 2  # as many as one interpreter keeps busy with a server that takes no time
-PACE = 0.0005  # seconds from one outcome to the next; if they come later, threads are added
-_SLACK = 0.005  # seconds that outcomes may come late, since any thread may be held up
+_REVIEW_EVERY = 0.01  # seconds
+_FORGETS = 1 / 8  # of the past, at each review
 
 
 class Workers:
@@ -106,11 +106,11 @@ class Workers:
         return run_uid, self.known[run_uid]
 
     def wait(self) -> str | None:
-        """Wait for an ID that has ended. If none does in time, do something about it."""
+        """Wait for an ID that has ended."""
         try:
             return self.ended.get(timeout=self.patience)
         except queue.Empty:
-            self.on_late()
+            self.find_lost()
             return None
 
     @property
@@ -121,10 +121,6 @@ class Workers:
         """
         return _LONGEST_WAIT
 
-    def on_late(self) -> None:
-        """Do something about IDs that do not end."""
-        self.find_lost()
-
     def find_lost(self) -> None:
         """Make up for what an exception that was thrown into another thread has cut short."""
 
@@ -133,7 +129,7 @@ class ThreadWorkers(Workers):
     """Threads of a run. If none can be started, the thread of the run makes the calls.
 
     There are few at first: with a server that takes no time, more would only wait for each other
-    and for the interpreter. While outcomes are late, threads are added.
+    and for the interpreter. If those leave it idle half of the time, there are all.
 
     Args:
         api: The `JobApi` to use.
@@ -154,7 +150,9 @@ class ThreadWorkers(Workers):
         self._context = context
         self._most_threads = threads
         self.wanted_threads = min(at_first, threads)
-        self._due = time.monotonic() + _SLACK  # when the next ID is to end
+        self._computed: dict[int, float] = {}  # seconds, of each thread of the system
+        self._since = time.monotonic(), 0.0  # a time, and the seconds computed by then
+        self._next_review = self._since[0] + _REVIEW_EVERY
         self._threads: list[threading.Thread] = []
         self._todo: queue.SimpleQueue[tuple[str, Given] | None] = queue.SimpleQueue()
 
@@ -170,10 +168,28 @@ class ThreadWorkers(Workers):
 
     @property
     def patience(self) -> float:
-        """Seconds until the next outcome is due, if threads can be added."""
+        """Seconds until the next review, if threads can be added."""
         if self.wanted_threads < self._most_threads:
-            return max(self._due - time.monotonic(), 0)
+            return max(self._next_review - time.monotonic(), 0)
         return super().patience
+
+    def wait(self) -> str | None:
+        """Wait for an ID that has ended, and add threads if they are of use."""
+        run_uid = super().wait()
+        if self.wanted_threads < self._most_threads and not self.patience and self.left_idle():
+            self.wanted_threads = self._most_threads
+            for _ in range(self._most_threads):
+                self._hire()
+        return run_uid
+
+    def left_idle(self) -> bool:
+        """Tell whether the threads left the interpreter idle half of the time, lately."""
+        now, computed = time.monotonic(), sum(list(self._computed.values()))
+        took, computing = now - self._since[0], computed - self._since[1]
+        # Only slowly: for a moment the system may have given the processor to others.
+        self._since = now - (1 - _FORGETS) * took, computed - (1 - _FORGETS) * computing
+        self._next_review = now + _REVIEW_EVERY
+        return computing < took / 2
 
     def begin(self, run_uid: str, given: Given) -> None:
         """Put an ID into the queue of the threads."""
@@ -186,22 +202,6 @@ class ThreadWorkers(Workers):
         super().end()
         for _ in self._threads:
             self._todo.put(None)
-
-    def note(self, run_uid: str, outcome: Outcome | None) -> None:
-        """Note also when the next ID is to end."""
-        now = time.monotonic()
-        self._due = min(max(self._due, now) + PACE, now + _SLACK)
-        super().note(run_uid, outcome)
-
-    def on_late(self) -> None:
-        """Add threads; if all are there, find those that have died."""
-        if self.wanted_threads == self._most_threads:
-            self.find_lost()
-        elif (now := time.monotonic()) >= self._due:
-            self.wanted_threads = min(2 * self.wanted_threads, self._most_threads)
-            self._due = now + PACE
-            for _ in range(self.wanted_threads - len(self._threads)):
-                self._hire()
 
     def find_lost(self) -> None:
         """Find the calls of threads that have died, and what they took out of the queue."""
@@ -260,6 +260,7 @@ class ThreadWorkers(Workers):
         except Exception as error:
             outcome = unknown(f"delete_job raised {type(error).__name__}")
             self.fail(error)
+        self._computed[threading.get_native_id()] = time.thread_time()
         self.note(run_uid, outcome)
 
 

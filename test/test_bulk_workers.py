@@ -368,25 +368,29 @@ def test_row_50_each_call_runs_in_a_copy_of_the_callers_context(
     assert request_id.get() == "later"
 
 
-def test_threads_are_added_only_while_outcomes_are_late(
-    api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
+def test_threads_are_added_when_those_that_are_there_leave_the_interpreter_idle(
+    server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     crew = bulk_workers.ThreadWorkers(api, contextvars.copy_context(), 32)
     few = crew.wanted_threads
-    crew.on_late()
-    assert crew.wanted_threads == few
-    now += 0.1
-    crew.on_late()
-    assert crew.wanted_threads == 2 * few
-    crew.note("1", None)
-    crew.on_late()
-    assert crew.wanted_threads == 2 * few
-    for _ in range(6):
-        now += 0.1
-        crew.on_late()
-    assert crew.wanted_threads == 32
+    (run_uid,) = server.launch(1).run_uids
+    crew.begin(run_uid, run_uid)
+    assert crew.ended.get(timeout=30) == run_uid
+    now += 1e-9
+    assert not crew.left_idle()  # a call computes for longer than that
+
+    def threads_after(seconds: float) -> int:
+        nonlocal now
+        now += seconds
+        crew.ended.put(run_uid)
+        assert crew.wait() == run_uid
+        return crew.wanted_threads
+
+    assert threads_after(1e-3) == few  # too early to tell
+    assert threads_after(10) == 32
+    crew.end()
 
 
 def test_each_id_has_a_thread_while_threads_can_be_added(
