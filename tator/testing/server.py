@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import secrets
 import ssl
@@ -117,8 +118,7 @@ class LocalTator:
         port: int = 0,
         server: str = "2020-05",
     ) -> None:
-        if not 0 <= port <= 65535:
-            raise ValueError("port must be from 0 to 65535")
+        port = _integer("port", port, 0, 65535)
         if server not in GENERATIONS:
             raise ValueError(f"server must be one of {', '.join(GENERATIONS)}")
         self.token: str = token or secrets.token_hex(20)
@@ -183,8 +183,11 @@ class LocalTator:
             Their IDs, and their project.
 
         Raises:
-            ValueError: If there is no such kind of job.
+            TypeError: If a number is not an integer.
+            ValueError: If a number is too small, or there is no such kind of job.
         """
+        count = _integer("count", count, 0)
+        project = _integer("project", project, 1)
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}")
         group_id, *run_uids = (str(uuid1(_NODE)) for _ in range(1 + count))
@@ -232,9 +235,12 @@ class LocalTator:
             headers: Headers of the response, such as `Content-Type`. Defaults to none.
 
         Raises:
-            ValueError: If no response can have this status.
+            TypeError: If the status is not an integer.
+            ValueError: If no response can have this status, or no request has this path.
         """
-        _check_status(status)
+        if not path.startswith("/") or "?" in path:
+            raise ValueError("path must begin with / and have no query")
+        status = _integer("status", status, 200, 999)
         html = Response(status, body, {"Content-Type": HTML}) if isinstance(body, bytes) else None
         response = (html or json_response(status, body)).with_headers(headers)
         with self._state:
@@ -276,16 +282,17 @@ class LocalTator:
         """Respond to the next requests with an error, in the form that the generation gives it.
 
         Args:
-            status: The HTTP status.
+            status: The HTTP status, 300 or more. For a success, use `route`.
             times: How many requests fail. Defaults to 1.
             headers: Headers of the response, such as `Retry-After` or `Location`. Defaults to none.
             after_applying: Whether the request is applied anyway. A 400 comes midway: of a group,
                 only the first half of the jobs are cancelled. Defaults to False.
 
         Raises:
-            ValueError: If no response can have this status.
+            TypeError: If a number is not an integer.
+            ValueError: If no error has this status, or `times` is negative.
         """
-        _check_status(status)
+        status = _integer("status", status, 300, 999)
         response = self._generation.error(status).with_headers(headers)
         self._plan(times, _Fault(response, after_applying, midway=status == 400))
 
@@ -317,7 +324,7 @@ class LocalTator:
 
     def _plan(self, times: int, fault: _Fault) -> None:
         with self._state:
-            self._faults.extend([fault] * times)
+            self._faults.extend([fault] * _integer("times", times, 0))
 
     def _respond(self, request: Request) -> tuple[Response | None, int]:
         """Apply a request, and choose its response (None drops it) and the bytes to hold back."""
@@ -354,9 +361,15 @@ class LocalTator:
         self._connections.leave_to_the_parent()
 
 
-def _check_status(status: int) -> None:
-    if not 200 <= status <= 999:
-        raise ValueError("status must be from 200 to 999")
+def _integer(name: str, value: object, least: int, most: float = math.inf) -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # it raises TypeError
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}") from None
+    if not least <= number <= most:
+        wanted = f"{least} or more" if most == math.inf else f"from {least} to {most}"
+        raise ValueError(f"{name} must be {wanted}")
+    return number
 
 
 _servers: weakref.WeakSet[LocalTator] = weakref.WeakSet()

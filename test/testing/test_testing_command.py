@@ -55,6 +55,30 @@ def test_each_test_has_a_server_for_itself(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=2)
 
 
+def test_a_project_chooses_its_generation_once(pytester: pytest.Pytester) -> None:
+    """The fixture of the page's conftest.py replaces the default, and a test can still choose."""
+    page = (Path(__file__).parents[2] / "docs/Testing.md").read_text(encoding="utf-8")
+    pytester.makeconftest(page.partition("```python\n# conftest.py\n")[2].partition("```")[0])
+    pytester.makepyfile(
+        """
+        import pytest
+        import tator
+
+        def cancel(server, **project):
+            api = tator.get_api(server.host, server.token)
+            return api.delete_job_group(server.launch(2, 7).group_id, **project).message
+
+        def test_one(local_tator):
+            assert cancel(local_tator, project=7).startswith("Deleted 2 jobs")
+
+        @pytest.mark.parametrize("local_tator", ["2020-05"], indirect=True)
+        def test_two(local_tator):
+            assert cancel(local_tator).startswith("Deleted 2 jobs of group")
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_prints_the_settings_to_paste(tmp_path: Path, number: signal.Signals) -> None:
     """It prints exports and IDs, logs requests, and ends cleanly."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -78,13 +79,57 @@ def test_failures_have_headers_and_a_count(local_tator: LocalTator) -> None:
     assert send(local_tator, f"/rest/Job/{uid}").status == 200
 
 
-@pytest.mark.parametrize("status", [0, 100, 199, 1000])
+@pytest.mark.parametrize("status", [-1, 0, 100, 199, 1000])
 def test_a_status_that_no_response_has_is_rejected(local_tator: LocalTator, status: int) -> None:
     """A client would wait for another response after a 1xx."""
-    with pytest.raises(ValueError, match="from 200 to 999"):
+    with pytest.raises(ValueError, match=r"^status must be from 300 to 999$"):
         local_tator.fail(status)
-    with pytest.raises(ValueError, match="from 200 to 999"):
+    with pytest.raises(ValueError, match=r"^status must be from 200 to 999$"):
         local_tator.route("GET", "/rest/Version", None, status)
+
+
+def test_a_success_is_rejected_as_a_failure(local_tator: LocalTator) -> None:
+    """`fail(200)` would send an error's body with a status that says that it worked."""
+    with pytest.raises(ValueError, match=r"^status must be from 300 to 999$"):
+        local_tator.fail(200)
+    local_tator.fail(300)
+    assert [send(local_tator, "/rest/Job/x").status for _ in range(2)] == [300, 500]
+
+
+def test_a_string_is_rejected_as_a_number(local_tator: LocalTator) -> None:
+    """The error names the value at once, not the request that it would have broken."""
+    number: Any = "503"
+    for name, call in {
+        "status": lambda: local_tator.fail(number),
+        "times": lambda: local_tator.drop(times=number),
+        "count": lambda: local_tator.launch(number),
+        "project": lambda: local_tator.launch(project=number),
+        "port": lambda: LocalTator(port=number),
+    }.items():
+        with pytest.raises(TypeError, match=f"^{name} must be an integer, not str$"):
+            call()
+    with pytest.raises(TypeError, match=r"^status must be an integer, not str$"):
+        local_tator.route("GET", "/rest/Version", None, number)
+    assert local_tator.jobs == {}
+    assert send(local_tator, "/rest/Job/x").status == 500  # no failure was planned
+
+
+def test_a_number_that_is_too_small_is_rejected(local_tator: LocalTator) -> None:
+    """A negative count would launch nothing, or plan nothing, without a word."""
+    with pytest.raises(ValueError, match=r"^count must be 0 or more$"):
+        local_tator.launch(-1)
+    with pytest.raises(ValueError, match=r"^project must be 1 or more$"):
+        local_tator.launch(project=0)
+    with pytest.raises(ValueError, match=r"^times must be 0 or more$"):
+        local_tator.fail(503, times=-1)
+    assert local_tator.launch(0).run_uids == ()
+
+
+@pytest.mark.parametrize("path", ["", "rest/Version", "http://localhost/rest/Version", "/rest?a=1"])
+def test_a_path_that_no_request_has_is_rejected(local_tator: LocalTator, path: str) -> None:
+    """A route without a leading slash, or with a query, would never be served."""
+    with pytest.raises(ValueError, match=r"^path must begin with / and have no query$"):
+        local_tator.route("GET", path, {})
 
 
 @pytest.mark.parametrize("status", [400, 502])
