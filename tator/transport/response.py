@@ -11,7 +11,7 @@ from tator.transport.limits import TooLarge
 
 Fields: TypeAlias = "dict[str, list[str]]"  # values by name, in lower case
 
-_PIECE = 1 << 16  # bytes asked for at once
+_PIECE = 1 << 14  # bytes asked for at once: as many as an error keeps, which fills the gaps
 _LONGEST_LINE = 1 << 16  # bytes, a CR at its end included
 _MOST_HEADERS = 100
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
@@ -63,6 +63,8 @@ class Stream:
             return self._recv(min(most, _PIECE))
         piece = self._kept[self._at : self._at + most]
         self._at += len(piece)
+        if self.is_empty:
+            self._kept, self._at = b"", 0
         return piece
 
 
