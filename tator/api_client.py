@@ -213,7 +213,7 @@ class ApiClient:
         hook = self.configuration.refresh_api_key_hook
         if hook is not None:
             hook(self.configuration)
-        with before_sending():
+        with before_sending:
             if post_params or files:
                 checks.reject("post_params and files", "must be empty: Tator takes no forms")
             formats = operation.formats_of(collection_formats)
@@ -226,9 +226,11 @@ class ApiClient:
             if body is not None:
                 body = self.sanitize_for_serialization(body)
             host, auth, settings = self._read_settings(_host, auth_settings, _request_auth)
-            # Another thread may set a default header meanwhile, so these are a copy.
-            layers = (self.default_headers.copy(), auth, header_params)
-            headers = operation.headers_of(layers, formats, body is not None)
+            # Another thread may set a default header meanwhile, so this is a copy.
+            defaults = self.default_headers.copy()
+            headers = operation.headers_of(
+                defaults, (auth, header_params), formats, body is not None
+            )
             call = Call(
                 method=method,
                 url=host + path,

@@ -21,8 +21,8 @@ class HeaderValues(dict[str, str]):
     label: ClassVar[str] = ""
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
-        super().__init__()
-        self.update(checks.mapping(self.label, values))
+        if values is not None:
+            self.update(checks.mapping(self.label, values))
 
     @classmethod
     def checked(cls: type[V], name: str, value: Mapping[str, str] | None) -> V:

@@ -179,18 +179,33 @@ def formats_of(collection_formats: object) -> Mapping[str, str]:
     return formats
 
 
-def headers_of(layers: Iterable[Any], formats: Mapping[str, str], has_body: bool) -> dict[str, str]:
-    """Return the headers of one call; later layers win, whatever the case of their names."""
-    by_name: dict[str, tuple[str, Any]] = {"accept": ("Accept", JSON)}
-    if has_body:
-        by_name["content-type"] = ("Content-Type", JSON)
+def headers_of(
+    defaults: Mapping[str, str],
+    layers: Iterable[Any],
+    formats: Mapping[str, str],
+    has_body: bool,
+) -> dict[str, str]:
+    """Return the headers of one call; later layers win, whatever the case of their names.
+
+    Args:
+        defaults: Those of the client, which were checked when they were set.
+        layers: Further ones, which are checked here.
+        formats: How the list of each name is written.
+        has_body: Whether the call has a body; without one, it has no type either.
+    """
+    added = Headers()
     for layer in layers:
         for name, value in checks.mapping("header_params", layer).items():
-            key = str(name).lower()
             if isinstance(value, (list, tuple)):
                 value = rejecting(name, query.joined, name, value, formats.get(name, "csv"))
-            if value is not None and (has_body or key != "content-type"):
-                by_name[key] = (name, value)
+            if value is not None:
+                added[name] = value
+    by_name = {"accept": ("Accept", JSON), "content-type": ("Content-Type", JSON)}
+    for headers in (defaults, added):
+        for name, value in headers.items():
+            by_name[name.lower()] = name, value
+    if not has_body:
+        del by_name["content-type"]
     return dict(by_name.values())
 
 

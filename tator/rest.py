@@ -62,8 +62,8 @@ class RequestHeaders(Headers):
     The request is sent by that reading, also if another thread changes the settings meanwhile.
     """
 
-    def __init__(self, values: Mapping[str, str], settings: dict[str, Any]) -> None:
-        super().__init__(values)
+    def __init__(self, checked: Mapping[str, str], settings: dict[str, Any]) -> None:
+        dict.__init__(self, checked)
         self.settings = settings
 
 
@@ -197,7 +197,7 @@ class RESTClientObject:
             query.reject_empty("query_params", query_params)
         url = _with_query(url, query_params)
         if body is not None and not isinstance(body, bytes):
-            with before_sending():
+            with before_sending:
                 body = checks.rejecting("body", to_json, body)
         call = _Request(
             method=method,
@@ -368,8 +368,8 @@ def _is_ours(frame: FrameType) -> bool:
 def _with_query(url: object, params: query.Params | None) -> str:
     if not _URL.fullmatch(checks.text("url", url)):
         checks.reject("url", "must be an absolute http(s) URL, percent-encoded, without a query")
-    text = query.to_query(checks.rejecting("query_params", query.to_pairs, "query_params", params))
-    return f"{url}?{text}" if text else str(url)
+    pairs = checks.rejecting("query_params", query.to_pairs, "query_params", params)
+    return f"{url}?{query.to_query(pairs)}" if pairs else str(url)
 
 
 def _check_files(configuration: Configuration) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import tator
 from tator import InlineResponse2044, operation
+from tator.headers import Headers
 from tator.masking import Redactor
 from tator.operation import Call, HttpInfo
 from tator.rest import RequestHeaders
@@ -41,7 +42,7 @@ def call(types: Any = None, **values: Any) -> Call:
         "method": "GET",
         "url": f"{HOST}/rest/X",
         "query": [],
-        "headers": RequestHeaders({"Authorization": f"Token {TOKEN}"}, settings),
+        "headers": RequestHeaders(Headers({"Authorization": f"Token {TOKEN}"}), settings),
         "body": None,
         "types": {None: object} if types is None else types,
         "preload": True,
@@ -168,13 +169,13 @@ def test_collection_formats_are_optional() -> None:
 
 def test_later_headers_win_whatever_their_case() -> None:
     """The name is that of the last; `None` changes nothing; a list has its format."""
+    defaults = Headers({"X-A": "1", "User-Agent": "x"})
     layers = [
-        {"X-A": "1", "User-Agent": "x"},
         {"Authorization": "Token a"},
         {"x-a": "2", "ACCEPT": "text/json", "X-None": None, "X-List": [1, True], "X-Tabs": (1, 2)},
         None,
     ]
-    assert operation.headers_of(layers, {"X-Tabs": "tsv"}, has_body=False) == {
+    assert operation.headers_of(defaults, layers, {"X-Tabs": "tsv"}, has_body=False) == {
         "x-a": "2",
         "User-Agent": "x",
         "Authorization": "Token a",
@@ -186,20 +187,20 @@ def test_later_headers_win_whatever_their_case() -> None:
 
 def test_a_content_type_goes_with_a_body_alone() -> None:
     """JSON is the default."""
-    assert operation.headers_of([{}], {}, has_body=True) == {
+    assert operation.headers_of({}, [{}], {}, has_body=True) == {
         "Accept": "application/json",
         "Content-Type": "application/json",
     }
     own = [{"content-type": "text/json"}]
-    assert operation.headers_of(own, {}, has_body=True)["content-type"] == "text/json"
-    assert operation.headers_of(own, {}, has_body=False) == {"Accept": "application/json"}
+    assert operation.headers_of({}, own, {}, has_body=True)["content-type"] == "text/json"
+    assert operation.headers_of({}, own, {}, has_body=False) == {"Accept": "application/json"}
 
 
 @pytest.mark.parametrize("given", ["x", 5, [("A", "b")], {"A": [object()]}])
 def test_headers_of_another_form_are_rejected(given: Any) -> None:
     """A mapping is taken, and nothing else."""
     with pytest.raises(tator.ApiTypeError):
-        operation.headers_of([given], {}, has_body=False)
+        operation.headers_of({}, [given], {}, has_body=False)
 
 
 def authentication(auth_settings: Any, request_auth: Any = None) -> dict[str, str]:

@@ -196,11 +196,13 @@ class Connection(HTTPConnection):
         )
         if body is not None or method in _EXPECT_A_BODY:
             self.putheader("Content-Length", str(len(body or b"")))
-        # urllib3's own method checks each value for a mark that no header here has.
-        putheader = super(HTTPConnection, self).putheader
         for name, value in headers.items():
-            putheader(name, value)
+            self.putheader(name, value)
         self.endheaders(body)
+
+    def putheader(self, header: str | bytes, *values: Any) -> None:
+        """Add a header; urllib3's own checks each value for a mark that no header here has."""
+        super(HTTPConnection, self).putheader(header, *values)
 
     def response_class(self, sock: Any, *args: object, method: str | None = None) -> Response:  # type: ignore[override]  # http.client only calls it
         """Make the response that http.client reads."""

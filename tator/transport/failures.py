@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from urllib3.exceptions import IncompleteRead, NewConnectionError
 from urllib3.exceptions import SSLError as PoolSSLError
@@ -113,24 +111,27 @@ def failure_of(error: BaseException, sent: bool, proxy: str | None, most: int) -
     )
 
 
-@contextmanager
-def before_sending() -> Iterator[None]:
+class BeforeSending:
     """Translate what this machine lacks while a request is built: descriptors, threads, memory."""
-    failure = None
-    try:
-        yield
-    except ApiException:
-        raise
-    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        lacks = isinstance(error, (OSError, MemoryError, ImportError, RuntimeError))
+        if error is None or not lacks or isinstance(error, ApiException):
+            return
         failure = failure_of(error, False, None, 0)
         if failure is None:
-            raise
-    if failure is not None:
+            return
         lacking = ApiConnectionError(reason=failure.reason, hint=failure.hint, maybe_applied=False)
         try:
             raise lacking
         finally:
             lacking.__context__ = None  # its frames hold the request
+
+
+before_sending = BeforeSending()
 
 
 def _classify(

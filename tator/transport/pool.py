@@ -45,9 +45,11 @@ class Idle:
         Raises:
             queue.Empty: If there is none; urllib3 makes a new one then.
         """
-        with suppress(IndexError):
-            if not self.is_bypassed():
+        if not self.is_bypassed():
+            try:
                 return self._connections.pop()
+            except IndexError:
+                raise queue.Empty from None
         raise queue.Empty
 
     def put(self, connection: Any, block: bool = False) -> None:

@@ -46,16 +46,21 @@ class Stream:
             HTTPException: If there is none in 64 KiB.
         """
         while True:
-            start, place = self._at, self._kept.find(end, self._at)
-            if (len(self._kept) if place < 0 else place) - start > _LONGEST_LINE:
+            kept, start = self._kept, self._at
+            place = kept.find(end, start)
+            if (len(kept) if place < 0 else place) - start > _LONGEST_LINE:
                 raise HTTPException("a line is too long")
             if place >= 0:
                 self._at = place + len(end)
-                return self._kept[start:place]
+                return kept[start:place]
             piece = self._recv(_PIECE)
             if not piece:
                 raise RemoteDisconnected("closed before the end of the response")
             self._kept, self._at = self._kept[self._at :] + piece, 0
+
+    def line(self) -> str:
+        """Read a line, which a LF ends, with a CR before or without one."""
+        return self.until(b"\n").removesuffix(b"\r").decode("latin-1")
 
     def read(self, most: int) -> bytes:
         """Read something, `most` bytes at most; nothing at the end of the connection."""
@@ -105,14 +110,13 @@ class Response:
     def begin(self) -> None:
         """Read everything before the body; interim responses are skipped."""
         while True:
-            status_line = str(self._line(), "latin-1")
+            status_line = self._stream.line()
             match = _STATUS_LINE.fullmatch(status_line)
             if match is None:
                 raise BadStatusLine(status_line[:80])
             minor, digits, self.reason = match.groups(default="")
             self.status, self.version = int(digits), 10 + int(minor)
-            self.headers = self._read_headers()
-            self._by_name = _by_name(self.headers)
+            self.headers, self._by_name = self._read_headers()
             length, is_chunked = _framing(self._by_name)
             if self.status == 101:
                 raise HTTPException("the server switched to a protocol that nobody asked for")
@@ -120,19 +124,19 @@ class Response:
                 break
         self._begin_body(length, is_chunked)
 
-    def _line(self) -> bytes:
-        return self._stream.until(b"\n").removesuffix(b"\r")
-
-    def _read_headers(self) -> list[tuple[str, str]]:
+    def _read_headers(self) -> tuple[list[tuple[str, str]], Fields]:
         headers: list[tuple[str, str]] = []
-        while line := self._line():
-            match = _HEADER.fullmatch(str(line, "latin-1"))
+        by_name: Fields = {}
+        while line := self._stream.line():
+            match = _HEADER.fullmatch(line)
             if match is None:
                 raise HTTPException("a header is malformed")
             if len(headers) == _MOST_HEADERS:
                 raise HTTPException("there are too many headers")
-            headers.append((match[1], match[2].rstrip(" \t")))
-        return headers
+            name, value = match[1], match[2].rstrip(" \t")
+            headers.append((name, value))
+            by_name.setdefault(name.lower(), []).append(value)
+        return headers, by_name
 
     def _begin_body(self, length: int | None, is_chunked: bool) -> None:
         """Find out how the body ends, and whether another response may follow."""
@@ -203,7 +207,7 @@ class Response:
             raise HTTPException("the size of a chunk is not a number")
         self._in_chunk, self._left = True, int(match[1], 16)
         if self._left == 0:
-            _framing(_by_name(self._read_headers()))  # the trailers
+            _framing(self._read_headers()[1])  # the trailers
             self._left, self._is_read = None, True
 
     def isclosed(self) -> bool:
@@ -237,17 +241,12 @@ class Response:
         return self.headers
 
 
-def _by_name(headers: list[tuple[str, str]]) -> Fields:
-    fields: Fields = {}
-    for name, value in headers:
-        fields.setdefault(name.lower(), []).append(value)
-    return fields
-
-
 def _items(fields: Fields, name: str) -> list[str]:
     """Return the items of a header that is a comma-separated list."""
+    if name not in fields:
+        return []
     # Bare strip() would drop other characters too, and make a number of "2\x85".
-    return [item.strip(" \t") for value in fields.get(name, []) for item in value.split(",")]
+    return [item.strip(" \t") for value in fields[name] for item in value.split(",")]
 
 
 def _framing(fields: Fields) -> tuple[int | None, bool]:

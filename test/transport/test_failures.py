@@ -301,7 +301,7 @@ def test_a_cause_that_shows_a_sensitive_value_is_left_out() -> None:
 )
 def test_a_lack_of_resources_before_a_request_is_a_connection_error(error: Exception) -> None:
     """Nothing was sent, and no trace of it stays."""
-    with pytest.raises(ApiConnectionError, match="Too many open files") as caught, before_sending():
+    with pytest.raises(ApiConnectionError, match="Too many open files") as caught, before_sending:
         raise_from_package(error)
     assert not caught.value.maybe_applied
     assert caught.value.__context__ is None
@@ -316,10 +316,10 @@ def test_other_exceptions_before_a_request_pass() -> None:
     """Those that reject a value, the caller's, and success."""
     rejected = ApiValueError(reason="run_uid must not be empty")
     for error in (rejected, SoftLimit(), KeyboardInterrupt(), ValueError("x")):
-        with pytest.raises(type(error)) as caught, before_sending():
+        with pytest.raises(type(error)) as caught, before_sending:
             raise error
         assert caught.value is error
-    with pytest.raises(OSError, match="of the caller"), before_sending():
+    with pytest.raises(OSError, match="of the caller"), before_sending:
         raise OSError("of the caller")
-    with before_sending():
+    with before_sending:
         pass
