@@ -185,7 +185,7 @@ class ApiClient:
                 `None` is left out, but rejected for DELETE, as anything empty is.
             header_params: Headers of this call; they win over the client's.
             body: What to send as JSON.
-            post_params, files: Must be empty: no Tator endpoint takes a form.
+            post_params, files: Must be empty: no Tator endpoint accepts form data.
             response_type: What the response is read as: a class, `list[X]`, `dict[str, X]`,
                 `object` for any JSON, or the generated clients' strings for them. `None` expects
                 no data.

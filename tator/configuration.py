@@ -107,8 +107,8 @@ class _LogSetting(Setting[G, S]):
 class Configuration:
     """The server, the credentials, and the timeouts and retries of a call.
 
-    Every setting is an attribute and a keyword here; its value is checked when it is set. No two
-    instances share anything, and copies are deep.
+    Every setting is both an attribute and a keyword here; its value is checked when it is set.
+    Instances share no state. Copies are deep, but share the `refresh_api_key_hook`.
 
     After `set_default(c)`, a configuration without a `host` starts as a copy of `c`. One with a
     host given inherits nothing, so that no token travels to another server.
@@ -120,7 +120,7 @@ class Configuration:
             is used as `Token <value>`, but only with a host from `TATOR_HOST`. Defaults to `{}`.
         api_key_prefix: What stands before a token, by header name: `{"Authorization": "Token"}`.
             Defaults to `{}`.
-        refresh_api_key_hook: Called with the configuration once when a call begins, before
+        refresh_api_key_hook: Called once at the start of each call, with the configuration, before
             anything is read from it. What it raises comes through. Defaults to `None`.
         verify_ssl: Whether to check the server's certificate. Defaults to `True`.
         ssl_ca_cert: A PEM file of trusted certificate authorities. Defaults to the environment's
@@ -138,15 +138,15 @@ class Configuration:
             never. Defaults to 30.
         largest_response: Bytes of a response with a 2xx status that are read. A response to
             `DELETE`, and every error, may have 1 MiB. Defaults to 64 MiB.
-        retries: Attempts after the first. Defaults to 2; 0 or `False` for none. Those after a wait
-            that a throttling server asks for do not count.
+        retries: Attempts after the first. Defaults to 2; 0 or `False` for none. Retries that a
+            throttling server asked for do not count.
         timeout: Seconds for each attempt, or a pair: seconds to connect, and seconds without data
             while reading; `None` for no separate limit. Defaults to `(10, None)`.
         deadline: Seconds that a whole call may take, retries and delays included; `None` for no
             limit. Defaults to 300.
         logger_file: Where `debug` writes. Defaults to standard error.
         logger_format: How `debug` writes, in the notation of `logging.Formatter`.
-        debug: Whether to log each attempt, through the one handler of the process on the logger
+        debug: Whether to log each attempt, through a single, process-wide handler of the logger
             `tator`. Defaults to `False`.
         client_side_validation: Read by models and operations that openapi-generator wrote; the
             checks of this package are always on. Defaults to `True`.
@@ -323,7 +323,7 @@ class Configuration:
 
     @staticmethod
     def set_default(configuration: Configuration | None) -> None:
-        """Keep a copy for configurations that are made without a host; `None` forgets it.
+        """Store a copy as the default for configurations without a host; `None` clears it.
 
         Raises:
             ApiTypeError: If it is neither a configuration nor `None`.
@@ -335,7 +335,7 @@ class Configuration:
 
     @staticmethod
     def get_default_copy() -> Configuration:
-        """Return a copy of the default, or a new configuration without one."""
+        """Return a copy of the default, or a new configuration if there is none."""
         return Configuration() if _default is None else _copied(_default)
 
 

@@ -172,7 +172,7 @@ class RESTClientObject:
             query_params: Names and values for the query. Defaults to none.
             headers: All headers but Host and Content-Length. Defaults to none.
             body: Bytes to send as they are, or a value to send as JSON. Defaults to none.
-            post_params: Must be empty: no Tator endpoint takes a form.
+            post_params: Must be empty: no Tator endpoint accepts form data.
             _preload_content: Whether to read the body. Defaults to `True`.
             _request_timeout: Seconds for each attempt, or `(connect, read)`. Defaults to the
                 configuration's `timeout`.
