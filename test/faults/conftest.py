@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,18 +33,16 @@ class Proxy:
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         while not (port_file.exists() and port_file.read_text().strip()):
             assert self._process.poll() is None
             time.sleep(0.02)
         self.authority = f"127.0.0.1:{port_file.read_text().strip()}"
 
-    def terminate(self) -> None:
-        """Ask the process to end, which takes it half a second."""
-        self._process.terminate()
-
-    def wait(self) -> None:
-        """Wait until it has."""
+    def kill(self) -> None:
+        """End it and its children at once; asked to end, it would take a second."""
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def saw(self, host: str) -> bool:
@@ -57,7 +57,7 @@ class Proxy:
 
 @pytest.fixture(scope="session")
 def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Proxy]]:
-    """Starts a proxy with these options; all of them end with the session, at the same time."""
+    """Starts a proxy with these options; all of them end with the session."""
     proxies: list[Proxy] = []
 
     def start(*options: str) -> Proxy:
@@ -66,9 +66,7 @@ def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 
     yield start
     for proxy in proxies:
-        proxy.terminate()
-    for proxy in proxies:
-        proxy.wait()
+        proxy.kill()
 
 
 @pytest.fixture(scope="session")
