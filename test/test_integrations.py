@@ -6,17 +6,14 @@ import io
 import json
 import logging
 import logging.config
-import signal
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import polars as pl
-import proxy
 import pytest
 import trustme
 import vcr
@@ -25,6 +22,7 @@ from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from proxies import Proxy
 from rich.console import Console
 from rich.traceback import Traceback
 
@@ -334,25 +332,8 @@ def company_ca(tmp_path: Path) -> tuple[trustme.CA, str]:
     return ca, str(path)
 
 
-@contextmanager
-def running_proxy() -> Iterator[str]:
-    """The URL of a proxy, which runs until the block ends."""
-    options = ["--hostname", "127.0.0.1", "--port", "0", "--log-level", "ERROR"]
-    options += ["--num-acceptors", "1", "--num-workers", "1"]  # more of them take a second to end
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    try:
-        with proxy.Proxy(options) as running:
-            yield f"http://127.0.0.1:{running.flags.port}"
-    finally:
-        # proxy.py takes these for itself, and keeps them.
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("restored_logging")
 def test_a_corporate_proxy_and_its_ca_need_two_settings(
-    company_ca: tuple[trustme.CA, str], monkeypatch: pytest.MonkeyPatch
+    company_ca: tuple[trustme.CA, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With HTTPS_PROXY and ssl_ca_cert, a call goes through the proxy's tunnel to the server."""
     ca, bundle = company_ca
@@ -369,8 +350,8 @@ def test_a_corporate_proxy_and_its_ca_need_two_settings(
             ssl_ca_cert=bundle,
             retries=0,
         )
-        with running_proxy() as url:
-            monkeypatch.setenv("HTTPS_PROXY", url)
+        with Proxy(tmp_path) as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.authority}")
             assert tator.JobApi(tator.ApiClient(configuration)).delete_job(run_uid).message
         assert server.jobs == {run_uid: "cancelled"}
         with pytest.raises(tator.ApiProxyError):
