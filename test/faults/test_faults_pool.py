@@ -74,6 +74,7 @@ def test_a_raw_response_may_have_any_length(tls: Tls, tls_proxy: Proxy) -> None:
 # Routes
 
 
+@pytest.mark.usefixtures("no_backoff")
 def test_a_changed_tls_or_proxy_setting_counts_from_the_next_call(tls: Tls) -> None:
     """A setting that an error named can be corrected on the same client."""
     with LocalTator(TOKEN, ssl_context=tls.server()) as server:
