@@ -16,9 +16,6 @@ class Proxy:
     Args:
         directory: Where its files go.
         options: More of its options.
-
-    Attributes:
-        authority: Its host and port.
     """
 
     def __init__(self, directory: Path, *options: str) -> None:
