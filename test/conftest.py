@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "coverage" in sys.modules and item.get_closest_marker("untraced"):
             item.add_marker(pytest.mark.skip(reason="coverage's own lock may stay locked"))
+
+
+def pytest_collection_finish() -> None:
+    """The tests themselves stay until the end: no collection of garbage looks at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

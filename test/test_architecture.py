@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -69,17 +70,20 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module or ""
 
 
-def imported_at_run_time(path: Path) -> Iterator[str]:
+@functools.cache
+def imported_at_run_time(path: Path) -> list[str]:
     """The names of the modules that a file imports, those for type checkers alone aside."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in list(ast.walk(tree)):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = [ast.Pass()]
+    names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+            names.append(node.module or "")
+    return names
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ def test_a_rejected_argument_raises_at_once(api: tator.JobApi, local_tator: Loca
     assert local_tator.requests == []
 
 
+@pytest.mark.usefixtures("no_backoff")
 def test_a_wait_that_is_too_short_raises_each_kind_of_timeout_error(
     local_tator: LocalTator, api: tator.JobApi
 ) -> None:

@@ -381,6 +381,7 @@ def test_an_error_made_by_hand_has_an_unknown_outcome_unless_it_proves_otherwise
     assert again.maybe_applied is maybe_applied
 
 
+@pytest.mark.usefixtures("no_backoff")
 def test_an_error_rebuilt_from_its_arguments_keeps_maybe_applied(local_tator: LocalTator) -> None:
     """A 404 after a lost connection stays unknown on its way through a task queue."""
     local_tator.route("DELETE", "/rest/Job/u", {"message": "Not found."}, 404)

@@ -6,16 +6,14 @@ import io
 import json
 import logging
 import logging.config
-import signal
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import polars as pl
-import proxy
 import pytest
 import trustme
 import vcr
@@ -24,6 +22,7 @@ from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from proxies import Proxy
 from rich.console import Console
 from rich.traceback import Traceback
 
@@ -50,6 +49,7 @@ def spans() -> Iterator[InMemorySpanExporter]:
     provider.shutdown()
 
 
+@pytest.mark.usefixtures("no_backoff")
 def test_opentelemetry_sees_a_span_for_each_attempt(
     local_tator: LocalTator, spans: InMemorySpanExporter
 ) -> None:
@@ -201,13 +201,28 @@ def test_a_bulk_result_becomes_a_polars_frame_with_one_type_for_each_column(
     assert frame["status"].to_list()[-2:] == [0, 500]
 
 
-def test_sentry_sees_a_span_and_a_breadcrumb_for_each_attempt(local_tator: LocalTator) -> None:
+class SentryRun(NamedTuple):
+    """A program with Sentry's SDK: a call that is retried, one that fails, one to nobody."""
+
+    server: LocalTator
+    run_uid: str
+    sent: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def sentry_run() -> Iterator[SentryRun]:
+    """What it did; its start takes longest, so that it is run once."""
+    with LocalTator() as server:
+        server.fail(503)
+        run_uid = server.launch().run_uids[0]
+        yield SentryRun(server, run_uid, run_program("with_sentry", server, run_uid))
+
+
+def test_sentry_sees_a_span_and_a_breadcrumb_for_each_attempt(sentry_run: SentryRun) -> None:
     """The transaction has a finished span for each attempt, the event its breadcrumbs."""
-    local_tator.fail(503)
-    run_uid = local_tator.launch().run_uids[0]
-    sent = run_program("with_sentry", local_tator, run_uid)
+    server, run_uid, sent = sentry_run
     (transaction,) = [item for item in sent if item.get("type") == "transaction"]
-    url = f"{local_tator.host}/rest/Job/{run_uid}"
+    url = f"{server.host}/rest/Job/{run_uid}"
     spans = [
         (span["op"], span["description"], span["data"]["http.response.status_code"])
         for span in transaction["spans"]
@@ -218,17 +233,16 @@ def test_sentry_sees_a_span_and_a_breadcrumb_for_each_attempt(local_tator: Local
     assert statuses[:2] == [503, 200]
 
 
-def test_sentry_sends_its_trace_along_and_gets_no_token(local_tator: LocalTator) -> None:
+def test_sentry_sends_its_trace_along_and_gets_no_token(sentry_run: SentryRun) -> None:
     """Each request has the header `sentry-trace`; events with locals hold no part of the token."""
-    run_uid = local_tator.launch().run_uids[0]
-    sent = run_program("with_sentry", local_tator, run_uid)
-    assert len(local_tator.requests) == 2
-    assert all("sentry-trace" in request.headers for request in local_tator.requests)
-    text = json.dumps(sent)
+    server = sentry_run.server
+    assert len(server.requests) == 3
+    assert all("sentry-trace" in request.headers for request in server.requests)
+    text = json.dumps(sentry_run.sent)
     assert text.count('"vars"') > 10  # locals were captured
     assert "ServiceException" in text
     assert "ApiConnectionError" in text
-    assert local_tator.token[:8] not in text
+    assert server.token[:8] not in text
 
 
 def test_ddtrace_sees_both_layers_of_each_attempt(local_tator: LocalTator) -> None:
@@ -278,7 +292,7 @@ def restored_logging() -> Iterator[None]:
         logger.propagate = propagate
 
 
-@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.usefixtures("restored_logging", "no_backoff")
 def test_dict_config_gets_a_line_for_each_attempt(local_tator: LocalTator, tmp_path: Path) -> None:
     """A program's own logging configuration turns the lines on, and they show no token."""
     path = tmp_path / "tator.log"
@@ -318,24 +332,8 @@ def company_ca(tmp_path: Path) -> tuple[trustme.CA, str]:
     return ca, str(path)
 
 
-@contextmanager
-def running_proxy() -> Iterator[str]:
-    """The URL of a proxy, which runs until the block ends."""
-    options = ["--hostname", "127.0.0.1", "--port", "0", "--log-level", "ERROR"]
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    try:
-        with proxy.Proxy(options) as running:
-            yield f"http://127.0.0.1:{running.flags.port}"
-    finally:
-        # proxy.py takes these for itself, and keeps them.
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("restored_logging")
 def test_a_corporate_proxy_and_its_ca_need_two_settings(
-    company_ca: tuple[trustme.CA, str], monkeypatch: pytest.MonkeyPatch
+    company_ca: tuple[trustme.CA, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With HTTPS_PROXY and ssl_ca_cert, a call goes through the proxy's tunnel to the server."""
     ca, bundle = company_ca
@@ -352,8 +350,8 @@ def test_a_corporate_proxy_and_its_ca_need_two_settings(
             ssl_ca_cert=bundle,
             retries=0,
         )
-        with running_proxy() as url:
-            monkeypatch.setenv("HTTPS_PROXY", url)
+        with Proxy(tmp_path) as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.authority}")
             assert tator.JobApi(tator.ApiClient(configuration)).delete_job(run_uid).message
         assert server.jobs == {run_uid: "cancelled"}
         with pytest.raises(tator.ApiProxyError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def rows_of_the_page() -> list[int]:
     return [int(row[1]) for line in lines if (row := re.match(r"\| (\d+) \|", line))]
 
 
+@functools.cache
 def rows_of_the_tests() -> set[int]:
     """The numbers in the names of the tests, all folders included."""
     names = [

@@ -111,6 +111,7 @@ def test_a_response_without_a_reason_has_an_empty_one() -> None:
     assert RESTResponse(urllib3.HTTPResponse(status=204)).reason == ""
 
 
+@pytest.mark.usefixtures("no_backoff")
 def test_a_response_counts_its_attempts() -> None:
     """What failed before the success counts, and may have been applied."""
     with Peer(answering(response(503), response(), keep=True)) as peer:
@@ -581,6 +582,7 @@ def test_a_recorders_connection_class_is_used() -> None:
     assert Recorder.paths == [f"/rest/Job/{UID}"]
 
 
+@pytest.mark.usefixtures("no_backoff")
 def test_each_attempt_is_one_debug_line(caplog: pytest.LogCaptureFixture) -> None:
     """It has the method, the URL, the outcome and the number, and no sensitive value."""
     caplog.set_level(logging.DEBUG, "tator")

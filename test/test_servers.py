@@ -7,6 +7,7 @@ how many requests were sent. `test_meaning.py` and `test_hints.py` have the rule
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -501,6 +502,7 @@ def test_a_success_is_returned_after_one_request(row: Done) -> None:
         assert len(peer.requests) == row.requests
 
 
+@pytest.mark.usefixtures("no_backoff")
 @pytest.mark.parametrize("row", ERRORS.values(), ids=ERRORS)
 def test_an_error_says_what_is_known_and_what_to_do(row: Failed) -> None:
     """Only what may work the next time is sent again."""
@@ -520,9 +522,16 @@ def test_an_error_says_what_is_known_and_what_to_do(row: Failed) -> None:
         assert TOKEN not in str(error)
 
 
-def test_a_throttled_request_is_sent_again_when_the_server_said() -> None:
+def test_a_throttled_request_is_sent_again_when_the_server_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The words name the wait; there is no header."""
+    slept: list[float] = []
     throttled = body(message="Request was throttled. Expected available in 1 second.")
     with Peer(answering(http(400, throttled, SERVED), http(200), keep=True)) as peer:
-        assert make_api(peer.host, retries=0).delete_job(UID).message == "Done."
+        api = make_api(peer.host, retries=0)
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", slept.append)
+            assert api.delete_job(UID).message == "Done."
         assert len(peer.requests) == 2
+    assert slept[0] == 1

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from certificates import Tls
+from proxies import Proxy
 
 from tator.testing import LocalTator
 
@@ -17,47 +14,9 @@ PROXY_USER = "mallory"
 PROXY_PASSWORD = "proxy-passw0rd-9876"
 
 
-class Proxy:
-    """A real proxy in a separate process."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        self._log = directory / "proxy.log"
-        port_file = directory / "port"
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", "0"),
-                *("--port-file", str(port_file), "--num-acceptors", "1", "--num-workers", "1"),
-                *("--log-file", str(self._log), "--data-dir", str(directory), *options),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        while not (port_file.exists() and port_file.read_text().strip()):
-            assert self._process.poll() is None
-            time.sleep(0.02)
-        self.authority = f"127.0.0.1:{port_file.read_text().strip()}"
-
-    def terminate(self) -> None:
-        """Ask the process to end, which takes it half a second."""
-        self._process.terminate()
-
-    def wait(self) -> None:
-        """Wait until it has."""
-        self._process.wait()
-
-    def saw(self, host: str) -> bool:
-        """Whether a request for this server came by; the log has it once its connection ended."""
-        ends = time.monotonic() + 5
-        while host.partition("//")[2] not in self._log.read_text():
-            if time.monotonic() > ends:
-                return False
-            time.sleep(0.02)
-        return True
-
-
 @pytest.fixture(scope="session")
 def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Proxy]]:
-    """Starts a proxy with these options; all of them end with the session, at the same time."""
+    """Starts a proxy with these options; all of them end with the session."""
     proxies: list[Proxy] = []
 
     def start(*options: str) -> Proxy:
@@ -66,9 +25,7 @@ def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 
     yield start
     for proxy in proxies:
-        proxy.terminate()
-    for proxy in proxies:
-        proxy.wait()
+        proxy.kill()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import json
 import select
 import socket
@@ -11,6 +10,7 @@ import ssl
 import time
 import tracemalloc
 import warnings
+import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -363,6 +363,12 @@ def endlessly(start: bytes, piece: bytes) -> Script:
     return script
 
 
+def gzipped_zeros(count: int) -> bytes:
+    """What `gzip.compress` would make of them, in half the time."""
+    runs = zlib.compressobj(wbits=31, strategy=zlib.Z_RLE)
+    return runs.compress(bytes(count)) + runs.flush()
+
+
 UNREADABLE: dict[str, bytes | Script] = {
     "bad UTF-8": http(200, b'{"message": "\xff"}'),
     "broken JSON": http(200, DONE[:-1]),
@@ -376,7 +382,7 @@ UNREADABLE: dict[str, bytes | Script] = {
     "2 MiB": http(200, b'{"message": "' + b"x" * (1 << 21) + b'"}'),
     "8 GiB claimed": endlessly(head("Content-Length: 8589934592"), b"x" * 65536),
     "chunk of 8 GiB": endlessly(CHUNKED + b"200000000\r\n", b"x" * 65536),
-    "gzip bomb": http(200, gzip.compress(bytes(1 << 28)), {"Content-Encoding": "gzip"}),
+    "gzip bomb": http(200, gzipped_zeros(1 << 28), {"Content-Encoding": "gzip"}),
 }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
+import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from conftest import Proxy, Tls
@@ -14,6 +17,7 @@ from peers import (
     Connection,
     Peer,
     Script,
+    all_at_once,
     answering,
     failure,
     http,
@@ -47,36 +51,43 @@ def _no_resolver_left() -> Iterator[None]:
 # Tunnels
 
 
-@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n"], ids=["status", "headers"])
-def test_a_dripped_response_to_connect_ends_by_the_connect_timeout(start: bytes) -> None:
+def test_a_dripped_response_to_connect_ends_by_the_connect_timeout(tls: Tls) -> None:
     """A proxy that never completes its response does not outlast the limits."""
 
-    def script(connection: Connection) -> None:
-        connection.send(start)
-        connection.drip(b"X-Slow: yes\r\n" * 99 if start else b"HTTP/1.1 200 " + b"x" * 999)
+    def status(connection: Connection) -> None:
+        connection.drip(b"HTTP/1.1 200 " + b"x" * 999)
 
-    for limits in ({"deadline": 0.2}, {"timeout": (0.2, None)}):
+    def headers(connection: Connection) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\n")
+        connection.drip(b"X-Slow: yes\r\n" * 99)
+
+    def check(script: Script, limits: dict[str, Any]) -> None:
         with Peer(answering(script)) as peer, within(0.2):
-            api = make_api("https://tator.test", proxy=peer.host, **limits)
+            api = make_api("https://tator.test", proxy=peer.host, ssl_ca_cert=tls.ca_file, **limits)
             failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
 
+    limits: list[dict[str, Any]] = [{"deadline": 0.2}, {"timeout": (0.2, None)}]
+    all_at_once(check, itertools.product((status, headers), limits))
 
-@pytest.mark.parametrize("secure", [False, True], ids=["http proxy", "https proxy"])
-@pytest.mark.parametrize("way", ["silent", "dripping"])
-def test_a_dripped_handshake_through_a_proxy_ends_by_the_deadline(
-    way: str, secure: bool, tls: Tls
-) -> None:
+
+def test_a_dripped_handshake_through_a_proxy_ends_by_the_deadline(tls: Tls) -> None:
     """TLS inside TLS included, which urllib3 does in separate steps."""
 
-    def script(connection: Connection) -> None:
-        connection.send(ESTABLISHED)
-        connection.sock.recv(1 << 16)  # the client's part of the handshake
-        connection.drip(b"\x16\x03\x03\x40\x00" + bytes(1 << 14) if way == "dripping" else b"")
-        connection.hang()
+    def check(dripped: bytes, context: ssl.SSLContext | None) -> None:
+        def script(connection: Connection) -> None:
+            connection.send(ESTABLISHED)
+            connection.sock.recv(1 << 16)  # the client's part of the handshake
+            connection.drip(dripped)
+            connection.hang()
 
-    with Peer(answering(script), tls.server() if secure else None) as peer, within(0.2):
-        api = make_api("https://tator.test", proxy=peer.host, deadline=0.2, ssl_ca_cert=tls.ca_file)
-        failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
+        with Peer(answering(script), context) as peer, within(0.2):
+            api = make_api(
+                "https://tator.test", proxy=peer.host, deadline=0.2, ssl_ca_cert=tls.ca_file
+            )
+            failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
+
+    dripping = b"\x16\x03\x03\x40\x00" + bytes(1 << 14)
+    all_at_once(check, itertools.product((b"", dripping), (None, tls.server())))
 
 
 def closed_tunnel(connection: Connection) -> None:

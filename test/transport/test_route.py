@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from math import inf
 from pathlib import Path
@@ -240,11 +241,13 @@ def test_a_thread_waits_briefly_for_a_route_of_another_thread(tmp_path: Path) ->
     while writer is None:
         with suppress(OSError):  # until the other end is open
             writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    assert route_to("http://127.0.0.1:9").proxy is None
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with ThreadPoolExecutor(1) as others:  # both wait for the same second
+        other = others.submit(route_to, "http://127.0.0.1:9")
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert other.result().proxy is None
     os.close(writer)
     thread.join(10)
     assert "ssl_ca_cert" in str(errors)
