@@ -178,7 +178,7 @@ class _Task(NamedTuple):
         if portable.stopped_run == self.run_name:
             return [None] * len(chunk), None
         threads = min(self.threads, len(chunk))
-        workers = _ChunkWorkers(
+        workers = ThreadWorkers(
             portable.api, portable.context, threads if threads > 1 else 0, portable.begins_with
         )
         names = list(map(str, range(len(chunk))))  # two IDs may be shown alike
@@ -193,15 +193,6 @@ class _Task(NamedTuple):
         finally:
             workers.end()
         return [workers.known[name] for name in names], workers.failure
-
-
-class _ChunkWorkers(ThreadWorkers):
-    """Threads that wake the thread of the task once, when all of its chunk has ended."""
-
-    def tell(self, run_uid: str) -> None:
-        """Tell it only of the last one."""
-        if len(self.known) >= len(self.in_progress):
-            super().tell(run_uid)
 
 
 def _share(most: int, processes: int | None) -> tuple[int, int]:

@@ -153,6 +153,9 @@ class ThreadWorkers(Workers):
         self._computed: dict[int, float] = {}  # seconds, of each thread of the system
         self._since = time.monotonic(), 0.0  # a time, and the seconds computed by then
         self._next_review = self._since[0] + _REVIEW_EVERY
+        self._room = self.wanted_threads  # the most IDs in progress while threads can be added
+        self._ended = 0  # IDs, since the last review
+        self._out_of_work: queue.SimpleQueue[None] = queue.SimpleQueue()  # has one for any thread
         self._threads: list[threading.Thread] = []
         self._todo: queue.SimpleQueue[tuple[str, Given] | None] = queue.SimpleQueue()
 
@@ -160,10 +163,11 @@ class ThreadWorkers(Workers):
     def has_room(self) -> bool:
         """Whether another ID may begin.
 
-        While threads can be added, each ID has its own: the next ID may be long in coming.
+        While threads can be added, no more begin than end between two reviews, or than there are
+        threads: the next ID may be long in coming, and those that have begun would wait for it.
         """
         if self.wanted_threads < self._most_threads:
-            return len(self.in_progress) < self.wanted_threads
+            return len(self.in_progress) < self._room
         return super().has_room
 
     @property
@@ -175,12 +179,27 @@ class ThreadWorkers(Workers):
 
     def wait(self) -> str | None:
         """Wait for an ID that has ended, and add threads if they are of use."""
-        run_uid = super().wait()
-        if self.wanted_threads < self._most_threads and not self.patience and self.left_idle():
+        if self.wanted_threads == self._most_threads:
+            return super().wait()
+        run_uid = None
+        try:
+            run_uid = self.ended.get_nowait()
+            self._ended += 1
+        except queue.Empty:
+            # Not for each outcome: whenever one thread wakes another, both wait for a moment.
+            with suppress(queue.Empty):
+                self._out_of_work.get(timeout=self.patience)
+        if not self.patience:
+            self._review()
+        return run_uid
+
+    def _review(self) -> None:
+        self._room = max(self.wanted_threads, self._ended)
+        self._ended = 0
+        if self.left_idle():
             self.wanted_threads = self._most_threads
             for _ in range(self._most_threads):
                 self._hire()
-        return run_uid
 
     def left_idle(self) -> bool:
         """Tell whether the threads left the interpreter idle half of the time, lately."""
@@ -239,8 +258,16 @@ class ThreadWorkers(Workers):
             self._serve()
 
     def _serve(self) -> None:
-        for run_uid, given in iter(self._todo.get, None):
+        for run_uid, given in iter(self._next, None):
             self._do(run_uid, given)
+
+    def _next(self) -> tuple[str, Given] | None:
+        try:
+            return self._todo.get_nowait()
+        except queue.Empty:
+            if self._out_of_work.empty():
+                self._out_of_work.put(None)
+            return self._todo.get()
 
     def _do(self, run_uid: str, given: Given) -> None:
         claim = (threading.current_thread(),)

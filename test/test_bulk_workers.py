@@ -368,29 +368,69 @@ def test_row_50_each_call_runs_in_a_copy_of_the_callers_context(
     assert request_id.get() == "later"
 
 
-def test_threads_are_added_when_those_that_are_there_leave_the_interpreter_idle(
-    server: LocalTator, api: tator.JobApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+class Clocks:
+    """Ones that a test sets, in place of the system's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.computed = 1000.0, 0.0
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("time.thread_time", lambda: self.computed)
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    """The time, and the seconds that each thread has computed by its next outcome."""
+    return Clocks(monkeypatch)
+
+
+@pytest.fixture
+def crew(api: tator.JobApi, clocks: Clocks) -> Iterator[bulk_workers.ThreadWorkers]:
+    """Up to 32 threads; the clocks stand still."""
     crew = bulk_workers.ThreadWorkers(api, contextvars.copy_context(), 32)
-    few = crew.wanted_threads
-    (run_uid,) = server.launch(1).run_uids
-    crew.begin(run_uid, run_uid)
-    assert crew.ended.get(timeout=30) == run_uid
-    now += 1e-9
-    assert not crew.left_idle()  # a call computes for longer than that
-
-    def threads_after(seconds: float) -> int:
-        nonlocal now
-        now += seconds
-        crew.ended.put(run_uid)
-        assert crew.wait() == run_uid
-        return crew.wanted_threads
-
-    assert threads_after(1e-3) == few  # too early to tell
-    assert threads_after(10) == 32
+    yield crew
     crew.end()
+
+
+def call(server: LocalTator, crew: bulk_workers.ThreadWorkers, times: int = 1) -> None:
+    """Let threads make calls; the outcomes wait to be taken out."""
+    for run_uid in server.launch(times).run_uids:
+        crew.begin(run_uid, run_uid)
+    for run_uid in [crew.ended.get(timeout=30) for _ in range(times)]:
+        crew.ended.put(run_uid)
+
+
+def test_threads_are_added_when_those_that_are_there_leave_the_interpreter_idle(
+    server: LocalTator, clocks: Clocks, crew: bulk_workers.ThreadWorkers
+) -> None:
+    few = crew.wanted_threads
+    call(server, crew)
+    clocks.now += 0.001  # too early to tell
+    assert crew.take_out()
+    assert crew.wanted_threads == few < 32
+    clocks.computed = 0.6
+    call(server, crew)
+    clocks.now += 1
+    assert crew.take_out()
+    assert crew.wanted_threads == few
+    clocks.now += 10
+    assert not crew.take_out()
+    assert crew.wanted_threads == 32
+
+
+def test_no_more_are_in_progress_than_ended_between_two_reviews(
+    server: LocalTator, clocks: Clocks, crew: bulk_workers.ThreadWorkers
+) -> None:
+    clocks.computed = 100
+    call(server, crew, times=5)
+    for _ in range(4):
+        assert crew.take_out()
+    clocks.now += 1
+    assert crew.take_out()
+    assert crew.wanted_threads < 5
+    crew.in_progress.update(dict.fromkeys("abcd", "an ID"))
+    assert crew.has_room
+    crew.in_progress["e"] = "an ID"
+    assert not crew.has_room
 
 
 def test_each_id_has_a_thread_while_threads_can_be_added(
