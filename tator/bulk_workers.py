@@ -19,6 +19,7 @@ Given: TypeAlias = "str | UUID"
 
 _LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
 FEW_THREADS = 2  # as many as one interpreter keeps busy with a server that takes no time
+_FIRST_REVIEW = 0.003  # seconds
 _REVIEW_EVERY = 0.01  # seconds
 _FORGETS = 1 / 8  # of the past, at each review
 
@@ -152,7 +153,7 @@ class ThreadWorkers(Workers):
         self.wanted_threads = min(at_first, threads)
         self._computed: dict[int, float] = {}  # seconds, of each thread of the system
         self._since = time.monotonic(), 0.0  # a time, and the seconds computed by then
-        self._next_review = self._since[0] + _REVIEW_EVERY
+        self._next_review = self._since[0] + _FIRST_REVIEW
         self._room = self.wanted_threads  # the most IDs in progress while threads can be added
         self._ended = 0  # IDs, since the last review
         self._out_of_work: queue.SimpleQueue[None] = queue.SimpleQueue()  # has one for any thread
