@@ -13,7 +13,8 @@ from tator.notebook import html_table
 Outcome: TypeAlias = InlineResponse2044 | ApiException
 """What became of one job: either the server's response or the error."""
 
-_SHOWN_GROUPS, _SHOWN_IDS, _SHOWN_LENGTH = 10, 3, 300
+_SHOWN_GROUPS, _SHOWN_IDS = 10, 3
+_SHOWN_LENGTH, _SHOWN_ID_LENGTH = 300, 60  # characters
 
 
 class BulkResult(Mapping[str, Outcome]):
@@ -86,7 +87,7 @@ class BulkResult(Mapping[str, Outcome]):
         raise ApiException(
             reason=f"Not all jobs were cancelled: {self}",
             maybe_applied=any(error.maybe_applied for error in self.failed.values()),
-            hint=f"The first failure, {run_uid}: {_why(first)}" if first else None,
+            hint=f"The first failure, {_shown_id(run_uid)}: {_why(first)}" if first else None,
         ) from first
 
     def to_records(self) -> list[dict[str, str | int | bool]]:
@@ -145,5 +146,12 @@ def _why(error: ApiException) -> str:
 
 
 def _first(ids: list[str]) -> str:
-    shown = ", ".join(run_uid[:_SHOWN_LENGTH] for run_uid in ids[:_SHOWN_IDS])
+    shown = ", ".join(map(_shown_id, ids[:_SHOWN_IDS]))
     return f"{shown}, …" if len(ids) > _SHOWN_IDS else shown
+
+
+def _shown_id(run_uid: str) -> str:
+    """Return an ID on one line; a rejected one may be long, or have white space or worse."""
+    is_plain = run_uid.isprintable() and run_uid == run_uid.strip()
+    text = run_uid if is_plain else repr(run_uid)
+    return text if len(text) <= _SHOWN_ID_LENGTH else f"{text[:_SHOWN_ID_LENGTH]}…"

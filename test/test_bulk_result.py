@@ -137,6 +137,22 @@ def test_results_and_interrupts_pickle() -> None:
     assert str(interrupted) == str(a_result())
 
 
+@pytest.mark.parametrize(
+    ("run_uid", "shown"),
+    [
+        ("x" * 300, "x" * 60 + "…,"),
+        ("a\nb", "&#x27;a\\nb&#x27;,"),
+        ("a ", "&#x27;a &#x27;,"),
+        ("\u202eb", "&#x27;\\u202eb&#x27;,"),
+        ("one two", ">one two,"),
+    ],
+)
+def test_a_table_shows_a_strange_id_on_one_line(run_uid: str, shown: str) -> None:
+    """It is cut, and white space and control characters can be seen."""
+    html = bulk.BulkResult({}, [run_uid, "another"])._repr_html_()
+    assert shown in html
+
+
 def test_a_result_is_a_table_in_a_notebook() -> None:
     """The counts come first, then the reasons of failures, all of it escaped."""
     html = a_result()._repr_html_()
