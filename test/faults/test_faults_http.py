@@ -437,7 +437,9 @@ BAD = st.one_of(
     st.sampled_from([" ", "\u2003", " a", "a ", "a\u00a0", "\ta"]),
     st.tuples(
         st.text(max_size=100),
-        st.sampled_from(["/", "\\", "%", "\0", "\n", "\x1f", "\x7f", "\x80", "\x9f", "\udfff"]),
+        st.sampled_from(
+            ["/", "\\", "%", "\0", "\n", "\x1f", "\x7f", "\x80", "\x9f", "\udfff", "\ufeff"]
+        ),
         st.text(max_size=100),
     ).map("".join),
 )
@@ -458,7 +460,7 @@ GOOD = st.one_of(
     st.text(
         st.characters(
             exclude_categories=["Cs", "Cc"],
-            exclude_characters="/\\%",
+            exclude_characters="/\\%\ufeff",
         ),
         min_size=1,
         max_size=256,
