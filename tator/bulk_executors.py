@@ -145,7 +145,7 @@ class _Portable:
 
     def __init__(self, api: JobApi, context: Context) -> None:
         self.api, self.context, self.stopped_run = api, context, ""
-        self.begins_with = FEW_THREADS
+        self.begins_with: int = FEW_THREADS
         self._pickle: bytes | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:

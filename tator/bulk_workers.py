@@ -18,7 +18,7 @@ from tator.transport.callers import is_callers
 Given: TypeAlias = "str | UUID"
 
 _LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
-FEW_THREADS = 2  # as many as one interpreter keeps busy with a server that takes no time
+FEW_THREADS: int = 2  # as many as one interpreter keeps busy with a server that takes no time
 _FIRST_REVIEW = 0.003  # seconds
 _REVIEW_EVERY = 0.01  # seconds
 _FORGETS = 1 / 8  # of the past, at each review
@@ -150,7 +150,7 @@ class ThreadWorkers(Workers):
         self._api = api
         self._context = context
         self._most_threads = threads
-        self.wanted_threads = min(at_first, threads)
+        self.wanted_threads: int = min(at_first, threads)
         self._computed: dict[int, float] = {}  # seconds, of each thread of the system
         self._since = time.monotonic(), 0.0  # a time, and the seconds computed by then
         self._next_review = self._since[0] + _FIRST_REVIEW

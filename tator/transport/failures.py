@@ -131,7 +131,7 @@ class BeforeSending:
             lacking.__context__ = None  # its frames hold the request
 
 
-before_sending = BeforeSending()
+before_sending: BeforeSending = BeforeSending()
 
 
 def _classify(
