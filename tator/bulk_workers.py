@@ -156,9 +156,13 @@ class ThreadWorkers(Workers):
         self._next_review = self._since[0] + _FIRST_REVIEW
         self._room = self.wanted_threads  # the most IDs in progress while threads can be added
         self._ended = 0  # IDs, since the last review
-        self._out_of_work: queue.SimpleQueue[None] = queue.SimpleQueue()  # has one for any thread
+        self._out_of_work: queue.SimpleQueue[None] = queue.SimpleQueue()  # told by idle threads
         self._threads: list[threading.Thread] = []
         self._todo: queue.SimpleQueue[tuple[str, Given] | None] = queue.SimpleQueue()
+
+    @property
+    def _can_grow(self) -> bool:
+        return self.wanted_threads < self._most_threads
 
     @property
     def has_room(self) -> bool:
@@ -167,49 +171,59 @@ class ThreadWorkers(Workers):
         While threads can be added, no more begin than end between two reviews, or than there are
         threads: the next ID may be long in coming, and those that have begun would wait for it.
         """
-        if self.wanted_threads < self._most_threads:
+        if self._can_grow:
             return len(self.in_progress) < self._room
         return super().has_room
 
     @property
     def patience(self) -> float:
         """Seconds until the next review, if threads can be added."""
-        if self.wanted_threads < self._most_threads:
+        if self._can_grow:
             return max(self._next_review - time.monotonic(), 0)
         return super().patience
 
     def wait(self) -> str | None:
         """Wait for an ID that has ended, and add threads if they are of use."""
-        if self.wanted_threads == self._most_threads:
+        if not self._can_grow:
             return super().wait()
         run_uid = None
         try:
             run_uid = self.ended.get_nowait()
             self._ended += 1
         except queue.Empty:
-            # Not for each outcome: whenever one thread wakes another, both wait for a moment.
-            with suppress(queue.Empty):
-                self._out_of_work.get(timeout=self.patience)
+            # Python 3.10 may block in a queue's get(timeout=0).
+            if patience := self.patience:
+                # Not for each outcome: whenever one thread wakes another, both wait for a moment.
+                with suppress(queue.Empty):
+                    self._out_of_work.get(timeout=patience)
         if not self.patience:
             self._review()
         return run_uid
 
     def _review(self) -> None:
+        """Set the most IDs in progress, and add all threads if they are of use."""
         self._room = max(self.wanted_threads, self._ended)
         self._ended = 0
         if self.left_idle():
             self.wanted_threads = self._most_threads
             for _ in range(self._most_threads):
                 self._hire()
+        # The past is forgotten slowly: for a moment the system may give the processor to others.
+        (now, computed), (then, computed_then) = self._clocks(), self._since
+        self._since = (
+            then + _FORGETS * (now - then),
+            computed_then + _FORGETS * (computed - computed_then),
+        )
+        self._next_review = now + _REVIEW_EVERY
 
     def left_idle(self) -> bool:
         """Tell whether the threads left the interpreter idle half of the time, lately."""
-        now, computed = time.monotonic(), sum(list(self._computed.values()))
-        took, computing = now - self._since[0], computed - self._since[1]
-        # Only slowly: for a moment the system may have given the processor to others.
-        self._since = now - (1 - _FORGETS) * took, computed - (1 - _FORGETS) * computing
-        self._next_review = now + _REVIEW_EVERY
-        return computing < took / 2
+        (now, computed), (then, computed_then) = self._clocks(), self._since
+        return computed - computed_then < (now - then) / 2
+
+    def _clocks(self) -> tuple[float, float]:
+        """Return the time, and the seconds that all threads have computed."""
+        return time.monotonic(), sum(list(self._computed.values()))
 
     def begin(self, run_uid: str, given: Given) -> None:
         """Put an ID into the queue of the threads."""

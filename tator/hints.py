@@ -17,13 +17,13 @@ from tator.exceptions import (
     UnauthorizedException,
 )
 from tator.record import Record
+from tator.transport.failures import STILL_WORKING
 
 _PREFIX_LINE = "configuration.api_key_prefix['Authorization'] = 'Token'"
 # What servers with fine-grained permissions make of a request whose token they do not read.
 _ANONYMOUS = "'AnonymousUser' object has no attribute"
 # What an error about a response of another type begins with.
 NO_MATCH = "the response does not match response_type"
-_STILL_WORKING = "The server may still be working: check the job on the server first."
 _JOBS_PATH = r"/rest/(Job|JobGroup|Jobs|Transcode)/"
 
 
@@ -49,7 +49,7 @@ def hint_for(error: ApiException, credentials: Credentials) -> str | None:
     if 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
         about_token = _about_token(error, credentials)
     about_response = error.hint or _about_response(error)
-    if about_response == _STILL_WORKING and error.method in checks.SAFE_METHODS:
+    if about_response == STILL_WORKING and error.method in checks.SAFE_METHODS:
         about_response = "This request changes nothing: send it again."
     is_anonymous = (error.message or "").startswith(_ANONYMOUS)
     if is_anonymous or isinstance(error, UnauthorizedException):
@@ -218,7 +218,7 @@ def _about_outage(error: ApiException) -> str:
 
 
 def _about_gateway_timeout(error: ApiException) -> str:
-    return _STILL_WORKING
+    return STILL_WORKING
 
 
 _BY_STATUS: dict[int, Callable[[ApiException], str | None]] = {

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import pytest
+from certificates import Tls
 
 import tator
 
@@ -326,3 +327,17 @@ def within(seconds: float) -> Iterator[None]:
     started = time.monotonic()
     yield
     assert time.monotonic() - started < seconds + _SLACK
+
+
+def check_large_upload(script: Script, deadline: float, tls: Tls) -> None:
+    """Over http and https, one to a server with this script ends by the deadline."""
+    body = "x" * (16 << 20)
+
+    def check(context: ssl.SSLContext | None) -> None:
+        with Peer(script, context) as peer:
+            client = make_api(peer.host, deadline=deadline, ssl_ca_cert=tls.ca_file).api_client
+            with within(deadline), pytest.raises(tator.ApiTimeoutError) as caught:
+                client.call_api("/x", "PUT", body=body)
+        assert caught.value.maybe_applied
+
+    all_at_once(check, [(None,), (tls.server(),)])

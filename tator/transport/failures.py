@@ -25,6 +25,9 @@ from tator.transport.callers import is_callers, root_of
 from tator.transport.connection import TunnelError
 from tator.transport.limits import TooLarge
 
+STILL_WORKING: str = "The server may still be working: check the job on the server first."
+"""The hint for a response that is late; hints of a 504 say the same."""
+
 _CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _LOST = (OSError, IncompleteRead, http.client.IncompleteRead)
 _TLS = (ssl.SSLError, CertificateError, PoolSSLError)
@@ -143,8 +146,7 @@ def _classify(
         return type(root), root.reason, root.hint, False
     if (_is_timeout(error) or _is_timeout(root)) and not (sent and _is_network_gone(root)):
         if sent:
-            hint = "The server may still be working: check the job on the server first."
-            return ApiTimeoutError, "Timed out waiting for a response", hint, False
+            return ApiTimeoutError, "Timed out waiting for a response", STILL_WORKING, False
         hint = "Check Configuration.host, or raise Configuration.timeout."
         return ApiTimeoutError, "Timed out while connecting", hint, False
     if isinstance(root, _TLS) and not (sent and isinstance(root, _CUT)):

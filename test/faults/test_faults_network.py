@@ -33,6 +33,7 @@ from peers import (
     Script,
     all_at_once,
     answering,
+    check_large_upload,
     failure,
     http,
     make_api,
@@ -573,20 +574,12 @@ def test_row_15_a_dripped_response_ends_by_the_deadline(secure: bool, tls: Tls) 
 
 def test_row_15_a_server_that_reads_slowly_ends_the_call_by_the_deadline(tls: Tls) -> None:
     """Each piece of a large body is taken in time, but all of them are not."""
-    body = "x" * (16 << 20)
 
     def script(connection: Connection) -> None:
         while not connection.peer.closing.wait(0.05):
             connection.sock.recv(1 << 16)
 
-    def check(context: ssl.SSLContext | None) -> None:
-        with Peer(script, context) as peer:
-            api = make_api(peer.host, deadline=0.3, ssl_ca_cert=tls.ca_file)
-            with within(0.3), pytest.raises(ApiTimeoutError) as caught:
-                api.api_client.call_api("/x", "PUT", body=body)
-        assert caught.value.maybe_applied
-
-    all_at_once(check, [(None,), (tls.server(),)])
+    check_large_upload(script, 0.3, tls)
 
 
 def test_row_16_a_backoff_that_would_end_after_the_deadline_does_not_begin() -> None:

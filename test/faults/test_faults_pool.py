@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,8 @@ from peers import (
     UID,
     Connection,
     Peer,
-    all_at_once,
     answering,
+    check_large_upload,
     failure,
     http,
     make_api,
@@ -184,19 +183,11 @@ def test_calls_in_progress_succeed_after_the_close() -> None:
 
 def test_a_server_that_does_not_read_ends_by_the_deadline(tls: Tls) -> None:
     """Sending a large body blocks once the server takes nothing more."""
-    body = "x" * (16 << 20)
 
     def script(connection: Connection) -> None:
         connection.peer.closing.wait(30)
 
-    def check(context: ssl.SSLContext | None) -> None:
-        with Peer(script, context) as peer:
-            client = make_api(peer.host, deadline=0.5, ssl_ca_cert=tls.ca_file).api_client
-            with within(0.5), pytest.raises(ApiTimeoutError) as caught:
-                client.call_api("/x", "PUT", body=body)
-        assert caught.value.maybe_applied
-
-    all_at_once(check, [(None,), (tls.server(),)])
+    check_large_upload(script, 0.5, tls)
 
 
 # Time
