@@ -225,13 +225,14 @@ def add_authentication(
     if not is_list or not all(isinstance(scheme, str) for scheme in schemes):
         checks.reject("auth_settings", "must be a list such as ['TokenAuth']", ApiTypeError)
     known = configuration.auth_settings() if schemes else {}
-    found = [known[scheme] for scheme in schemes if scheme in known]
-    # Without a token, it is not in `known`.
-    if schemes and not found and "TokenAuth" not in schemes:
+    is_known = not schemes or "TokenAuth" in schemes  # which is not in `known` without a token
+    for scheme in schemes:
+        if scheme in known:
+            headers[known[scheme]["key"]] = known[scheme]["value"]
+            is_known = True
+    if not is_known:
         names = ", ".join({"TokenAuth": None, **known})
         checks.reject("auth_settings", f"must name a scheme of the configuration: {names}")
-    for place in found:
-        headers[place["key"]] = place["value"]
 
 
 def types_of(by_status: object) -> Mapping[int | None, Any]:
