@@ -550,12 +550,21 @@ def test_row_52_each_server_sees_only_its_own_token() -> None:
         client = tator.ApiClient(configurations[0])
         api = tator.JobApi(client)
 
+        left = (
+            0  # fewer than a call bears: traced, each of its readings is slower than one of these
+        )
+
         def assign(number: int) -> None:
-            client.configuration = configurations[number % 2]
+            nonlocal left
+            if left > 0:
+                left -= 1
+                client.configuration = configurations[number % 2]
 
         with changing(assign):
             for _ in range(100):
+                left = 200
                 api.delete_job(UID)
+                left = 200
                 api.delete_job(UID, async_req=True).get(10)
         client.close()
         assert len(one.requests) + len(other.requests) == 200
