@@ -215,7 +215,8 @@ class ApiClient:
             hook(self.configuration)
         with before_sending:
             if post_params or files:
-                checks.reject("post_params and files", "must be empty: Tator takes no forms")
+                problem = "must be empty: no Tator endpoint accepts form data"
+                checks.reject("post_params and files", problem)
             formats = operation.formats_of(collection_formats)
             by_status = {None: response_type} if response_types_map is None else response_types_map
             types = operation.types_of(by_status) if _preload_content else {}

@@ -101,7 +101,7 @@ class AsyncResult(Generic[T]):
         if self._process != os.getpid() and self._outcome is None:
             raise ApiConnectionError(
                 reason="The call belongs to another process",
-                hint="Read its result in the process that made it.",
+                hint="Read its result in the process that made the call.",
             )
 
     def wait(self, timeout: float | None = None) -> None:
@@ -154,7 +154,7 @@ class AsyncResult(Generic[T]):
         """
         self.wait(timeout)
         if self._outcome is None:
-            raise ResultNotReady(f"no result within {timeout} s; the call goes on")
+            raise ResultNotReady(f"no result within {timeout} s; the call continues")
         value, error, trace = self._outcome
         if error is not None:
             try:
@@ -173,7 +173,9 @@ class AsyncResult(Generic[T]):
             TypeError: If `asyncio.wait` calls this: it would never wake up.
         """
         if getattr(function, "__module__", None) == "asyncio.tasks":
-            raise TypeError("asyncio.wait takes no handle: pass asyncio.ensure_future(handle)")
+            raise TypeError(
+                "asyncio.wait does not accept a handle: pass asyncio.ensure_future(handle)"
+            )
         self._add(lambda: function(self))
 
     def __reduce__(self) -> NoReturn:

@@ -142,7 +142,7 @@ class _Run:
             checks.reject_type("api", "a JobApi", api)
         most = checks.integer("max_workers", max_workers, 1)
         if not isinstance(executor, (Executor, NoneType)):
-            hint = "For a Dask cluster write executor=client.get_executor()."
+            hint = "For a Dask cluster, write executor=client.get_executor()."
             checks.reject_type("executor", "a concurrent.futures.Executor", executor, hint)
         # On this thread, so that the warning points at the caller's line.
         getattr(getattr(api, "api_client", None), "warn_once", lambda: None)()
@@ -242,7 +242,7 @@ class _Seen:
 
 
 def _check_ids(run_uids: object) -> None:
-    hint = "For one job write [run_uid], or call delete_job."
+    hint = "For one job, write [run_uid], or call delete_job."
     are_many = isinstance(run_uids, Iterable) and not isinstance(run_uids, (str, bytes))
     if hasattr(run_uids, "columns"):
         are_many, hint = False, "Pass the column with the IDs, such as frame['run_uid']."

@@ -153,7 +153,7 @@ def assert_hostname(name: str, value: object) -> str | bool | None:
 def header_name(name: str, value: object) -> str:
     """Accept the name of a header."""
     if not isinstance(value, str):
-        reject(name, "must have a string for its name", ApiTypeError)
+        reject(name, "must have a string as its name", ApiTypeError)
     if not _HEADER_NAME.fullmatch(value):
         reject(name, "is not a valid header name")
     return value
@@ -239,7 +239,7 @@ def path_segment(name: str, value: object) -> str:
     if not segment.strip():
         reject(name, "must not be empty")
     if segment in (".", "..") or re.search(_UNSAFE, segment):
-        reject(name, "must not be . or .. nor contain / \\ % or a control character")
+        reject(name, "must not be . or .., or contain / \\ % or a control character")
     if len(segment) > _LONGEST_ID:
         reject(name, f"must have at most {_LONGEST_ID} characters")
     try:
@@ -283,17 +283,17 @@ def _url_parts(name: str, value: object) -> tuple[str, str, str]:
     if not url.lower().startswith(("http://", "https://")):
         reject(name, "must begin with http:// or https://")
     if "?" in url or "#" in url:
-        reject(name, "must have no query and no fragment")
+        reject(name, "must not have a query or a fragment")
     try:
         parts = urlsplit(url)
         host_name, port = parts.hostname, parts.port
     except ValueError:
-        reject(name, "must have a host name, and a valid port if any")
+        reject(name, "must have a host name, and its port must be valid")
     if "@" in parts.netloc:
-        reject(name, "must have no user info: set api_key instead")
+        reject(name, "must not have user info: set api_key instead")
     whole = re.fullmatch(r"(\[[^]]+\]|[^:]+)(:[0-9]+)?", parts.netloc)
     if not whole or not host_name or port == 0:
-        reject(name, "must have a host name, and a valid port if any")
+        reject(name, "must have a host name, and its port must be valid")
     is_address = "[" in parts.netloc
     authority = _bracketed(name, host_name) if is_address else _ascii_name(name, host_name)
     return parts.scheme, authority if port is None else f"{authority}:{port}", parts.path
@@ -303,7 +303,7 @@ def _bracketed(name: str, address: str) -> str:
     from ipaddress import IPv6Address  # seldom needed
 
     if "%" in address:
-        reject(name, "has a scope in its address, which URLs can't have")
+        reject(name, "has a scope in its address, which a URL can't have")
     try:
         return f"[{IPv6Address(address)}]"
     except ValueError:

@@ -160,7 +160,7 @@ def _reject_path(template: object, path: str) -> NoReturn:
     if not path.startswith("/"):
         checks.reject("resource_path", "must begin with /, as in '/rest/Job/{run_uid}'")
     if "?" in path or "#" in path:
-        checks.reject("resource_path", "must have no ? or #: a query belongs in query_params")
+        checks.reject("resource_path", "must not contain ? or #: a query belongs in query_params")
     checks.reject("resource_path", "must be percent-encoded ASCII; values belong in path_params")
 
 

@@ -192,7 +192,7 @@ class RESTClientObject:
             settings = vars(self.configuration).copy()
             headers = Headers(headers)
         if post_params:
-            checks.reject("post_params", "must be empty: no Tator endpoint takes a form")
+            checks.reject("post_params", "must be empty: no Tator endpoint accepts form data")
         if method == "DELETE":
             query.reject_empty("query_params", query_params)
         url = _with_query(url, query_params)
@@ -248,11 +248,11 @@ class RESTClientObject:
         parts = urlsplit(url)
         problem = None
         if parts.scheme == "https" and not is_verified:
-            problem = "verify_ssl is off: anyone on the way can read and change what is sent."
+            problem = "verify_ssl is off: anyone on the network can read and change what is sent."
         elif parts.scheme == "https" or is_loopback(parts.hostname or ""):
             self._safe_origin = f"{parts.scheme}://{parts.netloc}/"
         elif any(name.lower() == "authorization" for name in headers):
-            problem = "The token goes over plain http, where others can read it: use https."
+            problem = "The token is sent over plain http, where others can read it: use https."
         if problem is not None:
             self._has_warned = True
             # The line to show is the user's, however many frames of this package are between.

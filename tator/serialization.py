@@ -52,7 +52,7 @@ def plain(value: object) -> Any:
         return {name: plain(item) for name, item in pairs if item is not None}
     if is_uuid(value):
         return str(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} can't be represented in JSON")
 
 
 def from_json(data: bytes | str) -> Any:
@@ -145,7 +145,7 @@ def _reader_of_name(name: str, namer: type | None) -> Reader:
         # Generated clients write types as names, and coerced what they read.
         return _reader_of_class(_BY_NAME[name], is_strict=False)
     if name == "file":
-        raise TypeError("'file' is not read as JSON: pass _preload_content=False for its bytes")
+        raise TypeError("'file' is not read as JSON: pass _preload_content=False to get bytes")
     return reader(_model_named(name, namer))
 
 

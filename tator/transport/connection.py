@@ -43,7 +43,7 @@ class TunnelError(OSError):
     """The proxy did not open a tunnel."""
 
     def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"the proxy responded {status} {reason}")
+        super().__init__(f"the proxy responded with {status} {reason}")
         self.status = status
 
 

@@ -119,7 +119,7 @@ class Response:
             self.headers, self._by_name = self._read_headers()
             length, is_chunked = _framing(self._by_name)
             if self.status == 101:
-                raise HTTPException("the server switched to a protocol that nobody asked for")
+                raise HTTPException("the server switched to a protocol that was not requested")
             if self.status >= 200:
                 break
         self._begin_body(length, is_chunked)
@@ -260,7 +260,7 @@ def _framing(fields: Fields) -> tuple[int | None, bool]:
     if encodings and encodings != ["chunked"]:
         raise HTTPException("the Transfer-Encoding is unknown")
     if len(lengths) > 1 or not all(map(_is_number, lengths)):
-        raise HTTPException("the Content-Length is not one number")
+        raise HTTPException("the Content-Length is not a single number")
     return int(lengths.pop()) if lengths else None, bool(encodings)
 
 
