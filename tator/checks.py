@@ -1,7 +1,7 @@
 """Pure checks of values, and the one way to reject one.
 
 Each check takes the name by which the user knows the value, and returns the value as it is kept.
-No text shows the value: it may be sensitive.
+No error text shows the value: it may be sensitive.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def boolean(name: str, value: object) -> bool:
 
 
 def integer(name: str, value: object, least: int) -> int:
-    """Accept an integer, numpy's too, that is not below `least`."""
+    """Accept an integer, including numpy's, that is not below `least`."""
     if _is_bool(value):
         reject_type(name, "an integer", value)
     try:
@@ -86,7 +86,7 @@ def integer(name: str, value: object, least: int) -> int:
 
 
 def seconds(name: str, value: object) -> float:
-    """Accept a number of seconds, numpy's too."""
+    """Accept a number of seconds, including numpy's types."""
     if _is_bool(value) or not hasattr(type(value), "__float__"):
         reject_type(name, "a number of seconds", value)
     try:
@@ -135,14 +135,14 @@ def path(name: str, value: object) -> str | None:
 
 
 def hook(name: str, value: object) -> Any:
-    """Accept what can be called, or `None`."""
+    """Accept a callable, or `None`."""
     if value is not None and not callable(value):
         reject(name, "must be callable with a configuration", ApiTypeError)
     return value
 
 
 def assert_hostname(name: str, value: object) -> str | bool | None:
-    """Accept a host name, `False` for any, and `None` or `True` for the URL's own."""
+    """Accept a host name, `False` for any, and `None` or `True` for the one in the URL."""
     if value is True:
         return None
     if value is None or value is False or (isinstance(value, str) and value):
@@ -204,7 +204,7 @@ def method(name: str, value: object) -> str:
 
 
 def is_uuid(value: object) -> bool:
-    """Tell whether a value is a `uuid.UUID`; without that module loaded, there is none."""
+    """Tell whether a value is a `uuid.UUID`; if that module is not loaded, there are none."""
     uuid = sys.modules.get("uuid")
     return uuid is not None and isinstance(value, uuid.UUID)
 

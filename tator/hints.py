@@ -1,4 +1,4 @@
-"""What to do next about an error: one sentence or two, which say no more than is known."""
+"""What to do next about an error: one or two sentences that say no more than is known."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _JOBS_PATH = r"/rest/(Job|JobGroup|Jobs|Transcode)/"
 
 
 class Credentials(Record):
-    """What a hint has to know about the token of a request.
+    """What a hint needs to know about the token of a request.
 
     Attributes:
         are_needed: Whether the operation asks for TokenAuth.
@@ -44,7 +44,7 @@ class Credentials(Record):
 
 
 def hint_for(error: ApiException, credentials: Credentials) -> str | None:
-    """Return what to do next about an error, the token first: it is the likeliest cause."""
+    """Return what to do next about an error; the token is first, as the likeliest cause."""
     about_token = None
     if 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
         about_token = _about_token(error, credentials)

@@ -35,7 +35,7 @@ def to_pairs(name: str, params: Params | None, formats: Mapping[str, str] | None
 
 
 def reject_empty(name: str, params: Params | None) -> None:
-    """Reject an empty value: what is left out of the query of a DELETE widens what it deletes."""
+    """Reject an empty value: a DELETE whose query lacks a value deletes more."""
     for key, value in items_of(name, params):
         values = value if isinstance(value, _LISTS) else [value]
         if not values or has_empty(values):
