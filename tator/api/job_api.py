@@ -357,6 +357,6 @@ def get_parser(**options: Any) -> ArgumentParser:
         "--host", help="the server's URL (default: the environment variable TATOR_HOST)"
     )
     parser.add_argument(
-        "--token", help="your API token (default: the environment's TATOR_TOKEN, for its host)"
+        "--token", help="your API token (default: TATOR_TOKEN, if the host is from TATOR_HOST)"
     )
     return parser
