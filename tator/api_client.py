@@ -100,8 +100,7 @@ class ApiClient:
     def configuration(self) -> Configuration:
         """The settings, read when a call begins.
 
-        To change several settings at once while other threads make calls, assign a new
-        configuration.
+        To change several together while other threads make calls, assign a new configuration.
         """
         return self._assigned[0]
 
@@ -216,8 +215,7 @@ class ApiClient:
             hook(self.configuration)
         with before_sending:
             if post_params or files:
-                problem = "must be empty: no Tator endpoint accepts form data"
-                checks.reject("post_params and files", problem)
+                checks.reject("post_params and files", "must be empty: Tator accepts no form data")
             formats = operation.formats_of(collection_formats)
             by_status = {None: response_type} if response_types_map is None else response_types_map
             types = operation.types_of(by_status) if _preload_content else {}

@@ -192,7 +192,7 @@ class RESTClientObject:
             settings = vars(self.configuration).copy()
             headers = Headers(headers)
         if post_params:
-            checks.reject("post_params", "must be empty: no Tator endpoint accepts form data")
+            checks.reject("post_params", "must be empty: Tator accepts no form data")
         if method == "DELETE":
             query.reject_empty("query_params", query_params)
         url = _with_query(url, query_params)
