@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument(
         "--project",
         type=int,
-        help="the number of the groups' project, for servers since September 2020",
+        help="the number of the groups' project, for servers released since September 2020",
     )
     named = parser.parse_args()
     is_named = bool(named.run_uids or named.group_ids)

@@ -234,7 +234,7 @@ class BadRequestException(ApiException):
 class UnauthorizedException(ApiException):
     """The credentials are missing or not valid.
 
-    A 401, or a 400 or 403 whose message says so: servers since June 2020 send a 400.
+    A 401, or a 400 or 403 whose message says so: servers released since June 2020 send a 400.
     """
 
     _proves_nothing_done = True

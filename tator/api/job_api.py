@@ -216,9 +216,9 @@ class JobApi:
 
         Args:
             group_id: The uuid1 that the server gave the group when it was launched.
-            project: The number of the group's project, for servers since September 2020. They
-                respond "Deleted 0 jobs" if the group is unknown or already cancelled, which counts
-                as a success. Defaults to `None`, for older servers.
+            project: The number of the group's project, for servers released since September 2020.
+                They respond "Deleted 0 jobs" if the group is unknown or already cancelled, which
+                counts as a success. Defaults to `None`, for older servers.
 
         Returns:
             The server's message; the class explains what the options change.
