@@ -1,7 +1,7 @@
-"""Cancel jobs and groups on a Tator server, or try it on one inside this program.
+"""Cancel jobs and groups on a Tator server, or on a test server inside this program.
 
-With TATOR_HOST and TATOR_TOKEN set, this cancels what you name on that server. Without TATOR_HOST,
-it starts a server, launches jobs there and cancels them.
+With TATOR_HOST and TATOR_TOKEN set, it cancels the jobs that you name on that server. Without
+TATOR_HOST, it starts a test server, launches jobs there and cancels them.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument(
         "--project",
         type=int,
-        help="the number of the groups' project, for servers since September 2020",
+        help="the number of the groups' project, for servers released since September 2020",
     )
     named = parser.parse_args()
     is_named = bool(named.run_uids or named.group_ids)

@@ -1,4 +1,4 @@
-"""The client: what an operation gives becomes a request, and a response becomes its result."""
+"""The client: turns a call into a request, and its response into a result."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _MOST_READINGS = 1000  # of the settings for one call
 class ApiClient:
     """Calls endpoints of a Tator server.
 
-    Cheap to make: threads, sockets and the TLS context are made when they are first needed. Safe
-    to share between threads, correct after a fork, and it pickles (its connections stay behind).
-    Use it in a `with` block, or `close()` it, to close its connections early.
+    Cheap to create: threads, sockets and the TLS context are created when they are first needed.
+    Safe to share between threads and after a fork. It can be pickled, without its connections. Use
+    it in a `with` block, or `close()` it, to close its connections early.
 
     Args:
         configuration: The server, the token and the timeouts. Defaults to
             `Configuration.get_default_copy()`.
         header_name: The name of a header to send with each request. Defaults to `None`.
         header_value: Its value. Defaults to `None`.
-        cookie: The value of the Cookie header, if one is to be sent. Defaults to `None`.
+        cookie: The value of the Cookie header to send. Defaults to `None`.
 
     Attributes:
         last_response: The last response with a 2xx status, on any thread.
-        rest_client: What sends the requests.
+        rest_client: The object that sends the requests.
 
     Raises:
         ApiTypeError, ApiValueError: If a header can't be sent, or a TLS file can't be used.
@@ -68,7 +68,7 @@ class ApiClient:
         self._start_afresh(_checked(configuration))
 
     def _start_afresh(self, configuration: Configuration) -> None:
-        # A new tuple with each assignment: as long as it is the same, nothing was assigned.
+        # Each assignment makes a new tuple: if it is the same one, nothing was assigned.
         self._assigned = (configuration, 0)  # and the thread that assigned it
         self.last_response: RESTResponse | BaseHTTPResponse | None = None
         self.rest_client: RESTClientObject = RESTClientObject(configuration)
@@ -91,7 +91,7 @@ class ApiClient:
     def close(self) -> None:
         """Close the idle connections, and end the idle threads of `async_req`.
 
-        Calls in progress end as they would have. The client can still be used: it opens new ones.
+        Calls in progress end as usual. You can still use the client: it then opens new connections.
         """
         self._workers = None
         self.rest_client.close()
@@ -100,7 +100,7 @@ class ApiClient:
     def configuration(self) -> Configuration:
         """The settings, read when a call begins.
 
-        To change several together while other threads call, assign a new configuration.
+        To change several together while other threads make calls, assign a new configuration.
         """
         return self._assigned[0]
 
@@ -173,22 +173,22 @@ class ApiClient:
         _request_auth: Mapping[str, str] | None = None,
         response_types_map: Mapping[int, Any] | None = None,
     ) -> Any:
-        """Call any JSON endpoint, in the form in which generated clients call.
+        """Call any JSON endpoint, with the arguments of generated clients.
 
         Args:
             resource_path: The path below the host, as a template: `'/rest/Job/{run_uid}'`.
             method: The HTTP method.
-            path_params: A value for each name in the template, a mapping or pairs. What could lead
-                to another endpoint (empty, dots, slashes, backslashes, percent signs, control
-                characters) is rejected; anything else is percent-encoded.
-            query_params: Names and values, a mapping or pairs. A list is separated by commas;
-                `None` is left out, but rejected for DELETE, as anything empty is.
-            header_params: Headers of this call; they win over the client's.
+            path_params: A value for each name in the template, as a mapping or pairs. A value that
+                could lead to another endpoint (empty, dots, slashes, backslashes, percent signs,
+                control characters) is rejected; anything else is percent-encoded.
+            query_params: Names and values, as a mapping or pairs. A list is joined with commas.
+                `None` is left out, but a DELETE rejects it, as it rejects every empty value.
+            header_params: Headers for this call; they override the client's.
             body: What to send as JSON.
             post_params, files: Must be empty: no Tator endpoint accepts form data.
-            response_type: What the response is read as: a class, `list[X]`, `dict[str, X]`,
-                `object` for any JSON, or the generated clients' strings for them. `None` expects
-                no data.
+            response_type: The type to read the response as: a class, `list[X]`, `dict[str, X]`,
+                `object` for any JSON, or the generated clients' strings for them. `None` expects no
+                data.
             auth_settings: Known schemes: `['TokenAuth']` to send the token; `None` sends none.
             async_req: Whether to return an `AsyncResult` at once.
             _return_http_data_only: Whether to return the data alone, without status and headers.
@@ -198,16 +198,16 @@ class ApiClient:
             _request_timeout: Seconds for each attempt, or `(connect, read)`. Defaults to the
                 configuration's `timeout`.
             _host: Another server for this call. `TATOR_TOKEN` is not sent there.
-            _request_auth: What authenticates this call in place of `auth_settings`:
+            _request_auth: The credentials for this call, in place of `auth_settings`:
                 `{'in': 'header', 'key': …, 'value': …}`.
             response_types_map: Status → `response_type`, as openapi-generator 5 passes it.
 
         Returns:
-            `HttpInfo(data, status, headers)`, or the data alone. `data` is `None` for a 204 and
-            without `response_type`, but an empty model if a model is asked for.
+            `HttpInfo(data, status, headers)`, or the data alone. Without `response_type`, `data` is
+            `None`. For a 204, it is an empty model if `response_type` is a model, otherwise `None`.
 
         Raises:
-            ApiException: If anything goes wrong, see `tator.exceptions`.
+            ApiException: If anything goes wrong; see `tator.exceptions`.
         """
         header_params, _request_auth = mask(header_params), mask(_request_auth)
         hook = self.configuration.refresh_api_key_hook
@@ -215,7 +215,7 @@ class ApiClient:
             hook(self.configuration)
         with before_sending:
             if post_params or files:
-                checks.reject("post_params and files", "must be empty: Tator takes no forms")
+                checks.reject("post_params and files", "must be empty: Tator accepts no form data")
             formats = operation.formats_of(collection_formats)
             by_status = {None: response_type} if response_types_map is None else response_types_map
             types = operation.types_of(by_status) if _preload_content else {}
@@ -258,12 +258,12 @@ class ApiClient:
         _preload_content: bool = True,
         _request_timeout: Timeout = None,
     ) -> Any:
-        """Send a request through `rest_client`; every call goes this way.
+        """Send a request through `rest_client`; every call uses this method.
 
         The arguments are those of `RESTClientObject.request`.
 
         Raises:
-            ApiException: If anything goes wrong, a status outside 2xx included.
+            ApiException: If anything goes wrong, including a status outside 2xx.
         """
         return self.rest_client.request(
             method,
@@ -277,10 +277,10 @@ class ApiClient:
         )
 
     def sanitize_for_serialization(self, obj: object) -> Any:
-        """Return a value as JSON has it: models by their JSON names, dates in ISO 8601.
+        """Return a value ready for JSON: models by their JSON names, dates in ISO 8601.
 
         Raises:
-            ApiTypeError: If the value has no form in JSON.
+            ApiTypeError: If the value can't be represented in JSON.
         """
         return rejecting("body", plain, obj)
 
@@ -288,12 +288,12 @@ class ApiClient:
         """Return the body of a response, read as `response_type` (see `call_api`).
 
         Args:
-            response: Anything with `data`, JSON in bytes or as text. `null` is read as `None`.
-            response_type: What to read it as.
+            response: Anything whose `data` is JSON, as bytes or text. `null` is read as `None`.
+            response_type: The type to read it as.
 
         Raises:
             ApiTypeError: If there is no such type.
-            ApiResponseError: If the body is not JSON, or does not fit.
+            ApiResponseError: If the body is not JSON, or does not match the type.
         """
         read = rejecting("response_type", reader, response_type)
         try:
@@ -321,21 +321,21 @@ class ApiClient:
         auth_settings: Sequence[str] | None,
         request_auth: Mapping[str, str] | None = None,
     ) -> None:
-        """Add what authenticates a request to its headers.
+        """Add a request's credentials to its headers.
 
         Args:
             headers: The headers; changed in place.
             querys: Not used: Tator has no scheme that puts a token into the query.
             auth_settings: `['TokenAuth']`, or `None` for no authentication.
-            request_auth: What authenticates the request in place of `auth_settings`.
+            request_auth: The credentials for the request, in place of `auth_settings`.
 
         Raises:
-            ApiTypeError, ApiValueError: If an argument is not of these forms.
+            ApiTypeError, ApiValueError: If an argument does not have one of these forms.
         """
         operation.add_authentication(headers, self.configuration, auth_settings, request_auth)
 
     def warn_once(self) -> None:
-        """Warn, once for a client, if others can read or change what is sent."""
+        """Warn once for each client, if others can read or change what is sent."""
         schemes = self.configuration.auth_settings().values()
         headers = [scheme["key"] for scheme in schemes]
         self.rest_client.warn_once(f"{self.configuration.host}/", headers)
@@ -343,9 +343,9 @@ class ApiClient:
     def _read_settings(
         self, host: str | None, auth_settings: Any, request_auth: Mapping[str, str] | None
     ) -> tuple[str, dict[str, str], dict[str, Any]]:
-        """Return host, authentication and all settings, of one configuration.
+        """Return the host, the authentication and all settings of one configuration.
 
-        If another one is assigned meanwhile, on another thread, all is read again.
+        If another thread assigns a new configuration meanwhile, everything is read again.
         """
         # Subclasses may override update_params_for_auth with the three arguments it had in 2020.
         more = (request_auth,) if request_auth else ()

@@ -32,7 +32,7 @@ class _FutureTimeout(FutureTimeoutError):
 
 
 class ResultNotReady(multiprocessing.TimeoutError, _FutureTimeout, TimeoutError):
-    """The call was still in progress when the time to wait for it was up; it goes on."""
+    """The wait timed out while the call was in progress; the call continues."""
 
 
 class _Outcome(NamedTuple):
@@ -46,10 +46,10 @@ def _interrupted(by: str) -> ApiConnectionError:
 
 
 class AsyncResult(Generic[T]):
-    """A call in progress: read it as multiprocessing's AsyncResult, as a Future, or `await` it.
+    """A call in progress: use it like multiprocessing's AsyncResult or a Future, or `await` it.
 
-    The call's deadline runs from when a thread starts it. It runs in a copy of the context
-    (`contextvars`) of its caller.
+    The call's deadline starts when a thread starts the call. The call runs in a copy of its
+    caller's context (`contextvars`).
     """
 
     def __init__(self, call: Callable[[], T]) -> None:
@@ -60,7 +60,7 @@ class AsyncResult(Generic[T]):
         self._callbacks: list[Callable[[], object]] = []
 
     def run(self) -> None:
-        """Make the call, on the thread that this is called on.
+        """Make the call, on the current thread.
 
         It can be called again if an exception was thrown into that thread.
         """
@@ -101,14 +101,14 @@ class AsyncResult(Generic[T]):
         if self._process != os.getpid() and self._outcome is None:
             raise ApiConnectionError(
                 reason="The call belongs to another process",
-                hint="Read its result in the process that made it.",
+                hint="Read its result in the process that made the call.",
             )
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the call has ended.
 
         Args:
-            timeout: Seconds to wait at most. Defaults to no limit.
+            timeout: The longest wait, in seconds. Defaults to no limit.
 
         Raises:
             ApiConnectionError: If the call belongs to the parent of a forked process.
@@ -146,15 +146,16 @@ class AsyncResult(Generic[T]):
         """Return what the call returns.
 
         Args:
-            timeout: Seconds to wait for it at most. Defaults to no limit.
+            timeout: The longest wait, in seconds. Defaults to no limit.
 
         Raises:
             ApiException: If the call raises one.
-            ResultNotReady: If the time is up; a TimeoutError of multiprocessing and of futures.
+            ResultNotReady: If the wait times out. It is also the `TimeoutError` of
+                `multiprocessing` and of `concurrent.futures`.
         """
         self.wait(timeout)
         if self._outcome is None:
-            raise ResultNotReady(f"no result within {timeout} s; the call goes on")
+            raise ResultNotReady(f"no result within {timeout} s; the call continues")
         value, error, trace = self._outcome
         if error is not None:
             try:
@@ -173,7 +174,9 @@ class AsyncResult(Generic[T]):
             TypeError: If `asyncio.wait` calls this: it would never wake up.
         """
         if getattr(function, "__module__", None) == "asyncio.tasks":
-            raise TypeError("asyncio.wait takes no handle: pass asyncio.ensure_future(handle)")
+            raise TypeError(
+                "asyncio.wait does not accept a handle: pass asyncio.ensure_future(handle)"
+            )
         self._add(lambda: function(self))
 
     def __reduce__(self) -> NoReturn:
@@ -205,12 +208,12 @@ def _end_wait(waiter: Future[None]) -> None:
 
 
 class Workers:
-    """Threads that make calls: started when there is work, ended when this is dropped.
+    """Threads that make calls: started when there is work, ended when this object is dropped.
 
     A forked child gets separate threads.
 
     Args:
-        most: The most threads at a time.
+        most: The maximum number of threads.
     """
 
     def __init__(self, most: int) -> None:
@@ -233,7 +236,7 @@ class Workers:
         """Have a thread call `task`, which must not raise.
 
         Raises:
-            ApiConnectionError: If the system has no more threads, and there is none yet.
+            ApiConnectionError: If no thread has started yet, and the system can't start one.
         """
         # gevent may have replaced queues meanwhile: a native one would stop all greenlets.
         if self._process != os.getpid() or type(self._tasks) is not queue.SimpleQueue:
@@ -247,7 +250,7 @@ class Workers:
         self._tasks.put(task)
 
     def _start_thread(self) -> bool:
-        """Start a thread, or leave the work to those there are; `False` if there will be none."""
+        """Start a thread, or leave the work to existing ones; `False` if there will be none."""
         name = f"tator-{self._most - len(self._room)}"
         work = (self._tasks, self._idle, self._waiting)
         try:

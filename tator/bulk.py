@@ -1,4 +1,4 @@
-"""Many cancellations: bounded, in order, nothing lost.
+"""Cancel many jobs: a bounded number at a time, with the outcomes in order.
 
 result = tator.bulk.delete_jobs(api, run_uids)
 result.deleted, result.failed, result.not_attempted
@@ -60,19 +60,20 @@ def delete_jobs(
 
     Args:
         api: The `JobApi` to use.
-        run_uids: The IDs; a repeated one is asked for once. An iterator is consumed as the work
-            goes on; what it has not yielded when the work stops is not in the result.
-        max_workers: The most jobs in flight at a time. Defaults to 32.
-        progress: `None` shows a bar if a person watches (a terminal or a notebook) and tqdm is
-            installed; `True` and `False` force it; a callable gets how many are done, and how many
-            there are (`None` for an iterator). Defaults to `None`.
-        executor: Where the work is done, such as a process pool. Defaults to new threads.
+        run_uids: The IDs; for a repeated ID, only one request is sent. An iterator is consumed as
+            the run progresses; IDs that it has not yielded when the run stops are not in the
+            result.
+        max_workers: The maximum number of jobs in flight. Defaults to 32.
+        progress: `None` shows a bar in a terminal or a notebook, if tqdm is installed. `True`
+            always shows it, and `False` never does. A callable gets the number of jobs done and the
+            total (`None` for an iterator). Defaults to `None`.
+        executor: The executor to use, such as a process pool. Defaults to new threads.
 
     Raises:
         ApiTypeError, ApiValueError: If an argument can't be used; nothing was sent.
-        BulkInterrupted: If Ctrl-C was pressed; its `result` holds all that is known.
-        Exception: If `run_uids`, `progress` or your other code raised it, after the work was
-            stopped; a line at WARNING on the logger `tator` says what is known.
+        BulkInterrupted: If Ctrl-C was pressed; its `result` has the outcomes that arrived.
+        Exception: If `run_uids`, `progress` or other code of your program raised it. The run is
+            stopped first; a line at WARNING on the logger `tator` has the counts.
     """
     run = _Run(api, run_uids, max_workers, executor)
     bar = _bar(progress)
@@ -106,12 +107,13 @@ def iter_delete_jobs(
 ) -> Generator[tuple[str, Outcome], None, None]:
     """Cancel many jobs at once, and yield each outcome as it arrives.
 
-    Nothing is kept but about 20 bytes for each ID, by which repeated ones are known. Closing the
-    iterator stops the work: nothing more is sent, and what is in flight is not waited for.
+    It keeps only about 20 bytes for each ID, to recognize repeated ones. Closing the iterator stops
+    the run: nothing more is sent, and it does not wait for requests in flight.
 
     Args:
         api: The `JobApi` to use.
-        run_uids: The IDs, from an iterator of any length; a repeated one is asked for once.
+        run_uids: The IDs, from an iterator of any length; for a repeated ID, only one request is
+            sent.
         max_workers: As in `delete_jobs`.
         executor: As in `delete_jobs`.
 
@@ -121,8 +123,8 @@ def iter_delete_jobs(
 
     Raises:
         ApiTypeError, ApiValueError: If an argument can't be used; nothing was sent.
-        Exception: If `run_uids` or your hook raised it, after the outcomes of all requests in
-            flight; if a signal handler raised it, at once.
+        Exception: If your code raised it. From `run_uids` or your hook, it is raised after the
+            outcomes of all requests in flight; from a signal handler, at once.
     """
     return _Run(api, run_uids, max_workers, executor).outcomes()
 
@@ -142,7 +144,7 @@ class _Run:
             checks.reject_type("api", "a JobApi", api)
         most = checks.integer("max_workers", max_workers, 1)
         if not isinstance(executor, (Executor, NoneType)):
-            hint = "For a Dask cluster write executor=client.get_executor()."
+            hint = "For a Dask cluster, write executor=client.get_executor()."
             checks.reject_type("executor", "a concurrent.futures.Executor", executor, hint)
         # On this thread, so that the warning points at the caller's line.
         getattr(getattr(api, "api_client", None), "warn_once", lambda: None)()
@@ -161,8 +163,8 @@ class _Run:
         """Yield the outcomes as they arrive.
 
         Args:
-            order: Where IDs are put as they are read. With it, what the caller's own code raises
-                comes at once; without it, after the outcomes.
+            order: Where IDs are stored as they are read. With it, an exception from the caller's
+                own code is raised at once; without it, after the outcomes.
         """
         workers = self._workers
         try:
@@ -185,7 +187,7 @@ class _Run:
             raise workers.failure
 
     def abandon(self, outcomes: dict[str, Outcome | None], grace: float) -> BulkResult:
-        """Stop, wait a moment for what is in flight, and return all that is known."""
+        """Stop, wait a moment for requests in flight, and return the outcomes that arrived."""
         workers = self._workers
         while True:
             try:
@@ -204,7 +206,7 @@ class _Run:
                 grace = 0
 
     def _fill(self, source: Iterator[str | UUID], order: dict[str, Outcome | None] | None) -> None:
-        """Begin a job, and more while no outcome waits: the next ID may be long in coming."""
+        """Begin a job, and more while no outcome waits: the next ID may take long to arrive."""
         workers = self._workers
         while workers.has_room and not workers.stopped and workers.failure is None:
             try:
@@ -226,7 +228,7 @@ class _Run:
 
 
 class _Seen:
-    """The IDs that were there before, in about 20 bytes each: a set takes five times as much."""
+    """The IDs seen so far, in about 20 bytes each: a set takes five times as much."""
 
     def __init__(self) -> None:
         self._digests = [b""] * 4096
@@ -242,7 +244,7 @@ class _Seen:
 
 
 def _check_ids(run_uids: object) -> None:
-    hint = "For one job write [run_uid], or call delete_job."
+    hint = "For one job, write [run_uid], or call delete_job."
     are_many = isinstance(run_uids, Iterable) and not isinstance(run_uids, (str, bytes))
     if hasattr(run_uids, "columns"):
         are_many, hint = False, "Pass the column with the IDs, such as frame['run_uid']."
@@ -258,7 +260,7 @@ def _result(outcomes: Mapping[str, Outcome | None]) -> BulkResult:
 def _bar(
     progress: bool | Callable[[int, int | None], object] | None,
 ) -> Callable[[int | None], AbstractContextManager[Callable[[int], object]]]:
-    """Return what makes, of the number of jobs, a context with what to call as jobs are done."""
+    """Return a function: number of jobs → context manager → what to call as jobs finish."""
     if callable(progress):
         return lambda total: nullcontext(lambda done: progress(done, total))
     if not isinstance(progress, (bool, NoneType)):
@@ -285,7 +287,7 @@ def _tqdm() -> Any:
 
 
 def _is_watched() -> bool:
-    """Tell whether standard error is a terminal, or this a notebook."""
+    """Tell whether standard error is a terminal, or this program runs in a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel") or (sys.stderr is not None and sys.stderr.isatty())

@@ -1,4 +1,4 @@
-"""The workers of a bulk run that are an executor of the caller's."""
+"""The workers of a bulk run that uses the caller's executor."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tator.bulk_result import Outcome
 from tator.bulk_workers import FEW_THREADS, Given, ThreadWorkers, Workers, unknown
 from tator.transport.callers import package_of
 
-_LARGEST_CHUNK = 64  # IDs that travel to another process together
+_LARGEST_CHUNK = 64  # IDs that are sent to another process together
 _THREADS_OF_UNKNOWN = 4  # in each task, if the number of concurrent tasks is unknown
 
 
 class ExecutorWorkers(Workers):
-    """Somebody's executor. To other processes IDs travel in chunks, to threads one by one.
+    """The caller's executor. IDs are sent to other processes in chunks, to threads one by one.
 
     Args:
         api: The `JobApi` to use.
-        context: What each call runs in a copy of, in this process.
-        most: The most jobs in flight.
-        executor: Who does the work.
+        context: The context of which each call in this process runs in a copy.
+        most: The maximum number of jobs in flight.
+        executor: The executor.
     """
 
     def __init__(self, api: JobApi, context: Context, most: int, executor: Executor) -> None:
@@ -45,7 +45,7 @@ class ExecutorWorkers(Workers):
         self._largest = largest
         self._chunk: list[str] = []
         self._futures: dict[Future[Any], list[str]] = {}
-        # Only of these two does a future that was cancelled prove that its work has not begun.
+        # Only with these two does a cancelled future prove that its work has not begun.
         is_thread_pool = _is_of(executor, "thread", "ThreadPoolExecutor")
         self._proves_by_cancel = is_process_pool or is_thread_pool
 
@@ -88,7 +88,7 @@ class ExecutorWorkers(Workers):
             future.cancel()
 
     def stop(self) -> None:
-        """Cancel also what the executor has not begun."""
+        """Stop, and cancel what the executor has not begun."""
         super().stop()
         for future in list(self._futures):
             future.cancel()
@@ -127,7 +127,7 @@ class ExecutorWorkers(Workers):
             self.note(run_uid, unknown(f"The executor failed: {words}"))
 
     def _is_executors(self, error: Exception) -> bool:
-        """Tell whether the executor raised it, and not a signal handler of the caller's."""
+        """Tell whether the executor raised it, rather than a signal handler of the caller."""
         *_, (frame, _) = walk_tb(error.__traceback__)
         own = {"tator", package_of(type(self._executor).__module__)}
         return package_of(str(frame.f_globals.get("__name__"))) in own | sys.stdlib_module_names
@@ -138,9 +138,9 @@ class _Portable:
 
     Attributes:
         api: The `JobApi` to use.
-        context: What each call runs in a copy of; it does not travel.
-        stopped_run: The run of which nothing more is sent.
-        begins_with: The threads that the next chunk begins with.
+        context: The context of which each call runs in a copy; it is not pickled.
+        stopped_run: The run that stopped: nothing more of it is sent.
+        begins_with: How many threads the next chunk begins with.
     """
 
     def __init__(self, api: JobApi, context: Context) -> None:
@@ -164,8 +164,9 @@ class _Task(NamedTuple):
 
     Attributes:
         portable: What cancels one job.
-        run_name: A name of this run alone: for an equal task, Dask returns the earlier result.
-        threads: The most threads.
+        run_name: A name that is unique to this run: for an equal task, Dask returns the earlier
+            result.
+        threads: The maximum number of threads.
     """
 
     portable: _Portable
@@ -181,7 +182,7 @@ class _Task(NamedTuple):
         workers = ThreadWorkers(
             portable.api, portable.context, threads if threads > 1 else 0, portable.begins_with
         )
-        names = list(map(str, range(len(chunk))))  # two IDs may be shown alike
+        names = list(map(str, range(len(chunk))))  # two IDs may look the same
         try:
             for name, given in zip(names, chunk, strict=True):
                 workers.begin(name, given)

@@ -20,11 +20,11 @@ _SHOWN_LENGTH, _SHOWN_ID_LENGTH = 300, 60  # characters
 class BulkResult(Mapping[str, Outcome]):
     """What became of many jobs: a mapping of ID → outcome, in the order given.
 
-    A `UUID` finds its string.
+    You can look up a `UUID`, too.
 
     Attributes:
         deleted: The IDs of the jobs that were cancelled.
-        failed: The error of each that failed.
+        failed: The error of each job that failed, by ID.
         not_attempted: The IDs for which nothing was sent; they have no outcome.
     """
 
@@ -79,7 +79,7 @@ class BulkResult(Mapping[str, Outcome]):
         """Raise one error if any job failed or was not attempted.
 
         Raises:
-            ApiException: If so; it counts them, and its cause is the first failure.
+            ApiException: If one did; its text has the counts, and its cause is the first failure.
         """
         if not self.failed and not self.not_attempted:
             return
@@ -97,9 +97,9 @@ class BulkResult(Mapping[str, Outcome]):
 
         Returns:
             Dictionaries of `run_uid`; `outcome` (`"deleted"`, `"failed"` or `"not attempted"`);
-            `status`, the HTTP status of a failure, else 0; `message`, the server's message, else
-            `""`; `error`, a failure in one line, else `""`; `maybe_applied`, `False` if it is
-            certain that the server did nothing.
+            `status`, the HTTP status of a failure, otherwise 0; `message`, the server's message,
+            otherwise `""`; `error`, a failure in one line, otherwise `""`; `maybe_applied`, `False`
+            if it is certain that the server did nothing.
         """
         rows = [_record(run_uid, outcome) for run_uid, outcome in self.items()]
         rows += [_record(run_uid, None) for run_uid in self.not_attempted]
@@ -110,7 +110,7 @@ class BulkInterrupted(KeyboardInterrupt):
     """`delete_jobs` was interrupted.
 
     Attributes:
-        result: All that is known. What was in flight without a response has failed with an
+        result: The outcomes that arrived. Jobs in flight without a response have failed with an
             `ApiConnectionError` whose `maybe_applied` is `True`.
     """
 
@@ -134,7 +134,7 @@ def _record(run_uid: str, outcome: Outcome | None) -> dict[str, str | int | bool
 
 
 def _why(error: ApiException) -> str:
-    """Return an error without what differs from job to job."""
+    """Return an error's text, without what differs from job to job."""
     said = f"{error.status} {error.reason}" if error.status else error.reason
     parts = [f"{said}: {error.shown_message}" if error.message else said]
     if error.maybe_applied:

@@ -25,13 +25,13 @@ _FORGETS = 1 / 8  # of the past, at each review
 
 
 class Workers:
-    """What a bulk run asks of those who make its calls, and where they note the outcomes.
+    """What a bulk run needs from its workers, and where they note the outcomes.
 
-    The thread of the run begins IDs, and takes those that have ended out again. Each step is a
+    The thread of the run begins IDs, and takes out those that have ended. Each step is a
     single operation on a dictionary: an interrupt between two of them loses nothing.
 
     Args:
-        most: The most IDs in progress.
+        most: The maximum number of IDs in progress.
 
     Attributes:
         in_progress: The IDs that have begun, as they were given.
@@ -66,7 +66,7 @@ class Workers:
         self.in_progress[run_uid] = given
 
     def flush(self) -> None:
-        """Hold nothing back: the next ID may be long in coming."""
+        """Hold nothing back: the next ID may take long to arrive."""
 
     def stop(self) -> None:
         """Send nothing more: what is not taken yet ends with `None`. Any thread may call this."""
@@ -123,23 +123,23 @@ class Workers:
         return _LONGEST_WAIT
 
     def find_lost(self) -> None:
-        """Make up for what an exception that was thrown into another thread has cut short."""
+        """Make up for work that an exception thrown into another thread cut short."""
 
 
 class ThreadWorkers(Workers):
     """Threads of a run. If none can be started, the thread of the run makes the calls.
 
-    There are few at first: with a server that takes no time, more would only wait for each other
-    and for the interpreter. If those leave it idle half of the time, there are all.
+    At first, there are only a few: if the server responds at once, more would only wait for each
+    other and for the interpreter. If they leave it idle half of the time, all are started.
 
     Args:
         api: The `JobApi` to use.
-        context: What each call runs in a copy of.
-        threads: The most threads; with 0, the thread of the run makes the calls.
-        at_first: The most threads at first.
+        context: The context of which each call runs in a copy.
+        threads: The maximum number of threads; with 0, the thread of the run makes the calls.
+        at_first: The maximum number of threads at first.
 
     Attributes:
-        wanted_threads: The most threads for now.
+        wanted_threads: The current maximum number of threads.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class ThreadWorkers(Workers):
         """Whether another ID may begin.
 
         While threads can be added, no more begin than end between two reviews, or than there are
-        threads: the next ID may be long in coming, and those that have begun would wait for it.
+        threads: the next ID may take long to arrive, and those that have begun would wait for it.
         """
         if self._can_grow:
             return len(self.in_progress) < self._room
@@ -183,7 +183,7 @@ class ThreadWorkers(Workers):
         return super().patience
 
     def wait(self) -> str | None:
-        """Wait for an ID that has ended, and add threads if they are of use."""
+        """Wait for an ID that has ended, and add threads if they would help."""
         if not self._can_grow:
             return super().wait()
         run_uid = None
@@ -217,7 +217,7 @@ class ThreadWorkers(Workers):
         self._next_review = now + _REVIEW_EVERY
 
     def left_idle(self) -> bool:
-        """Tell whether the threads left the interpreter idle half of the time, lately."""
+        """Tell whether the threads recently left the interpreter idle half of the time."""
         (now, computed), (then, computed_then) = self._clocks(), self._since
         return computed - computed_then < (now - then) / 2
 
@@ -251,7 +251,7 @@ class ThreadWorkers(Workers):
             self._hire()
 
     def _hire(self) -> None:
-        """Start one more thread if it is of use; without any, make the calls here."""
+        """Start one more thread if it would help; if there is none, make the calls here."""
         if len(self._threads) < self.wanted_threads and not self._todo.empty():
             name = f"tator-bulk-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)

@@ -1,7 +1,7 @@
 """Pure checks of values, and the one way to reject one.
 
 Each check takes the name by which the user knows the value, and returns the value as it is kept.
-No text shows the value: it may be sensitive.
+No error text shows the value: it may be sensitive.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def boolean(name: str, value: object) -> bool:
 
 
 def integer(name: str, value: object, least: int) -> int:
-    """Accept an integer, numpy's too, that is not below `least`."""
+    """Accept an integer, including numpy's, that is not below `least`."""
     if _is_bool(value):
         reject_type(name, "an integer", value)
     try:
@@ -86,7 +86,7 @@ def integer(name: str, value: object, least: int) -> int:
 
 
 def seconds(name: str, value: object) -> float:
-    """Accept a number of seconds, numpy's too."""
+    """Accept a number of seconds, including numpy's types."""
     if _is_bool(value) or not hasattr(type(value), "__float__"):
         reject_type(name, "a number of seconds", value)
     try:
@@ -135,14 +135,14 @@ def path(name: str, value: object) -> str | None:
 
 
 def hook(name: str, value: object) -> Any:
-    """Accept what can be called, or `None`."""
+    """Accept a callable, or `None`."""
     if value is not None and not callable(value):
         reject(name, "must be callable with a configuration", ApiTypeError)
     return value
 
 
 def assert_hostname(name: str, value: object) -> str | bool | None:
-    """Accept a host name, `False` for any, and `None` or `True` for the URL's own."""
+    """Accept a host name, `False` for any, and `None` or `True` for the one in the URL."""
     if value is True:
         return None
     if value is None or value is False or (isinstance(value, str) and value):
@@ -153,7 +153,7 @@ def assert_hostname(name: str, value: object) -> str | bool | None:
 def header_name(name: str, value: object) -> str:
     """Accept the name of a header."""
     if not isinstance(value, str):
-        reject(name, "must have a string for its name", ApiTypeError)
+        reject(name, "must have a string as its name", ApiTypeError)
     if not _HEADER_NAME.fullmatch(value):
         reject(name, "is not a valid header name")
     return value
@@ -204,7 +204,7 @@ def method(name: str, value: object) -> str:
 
 
 def is_uuid(value: object) -> bool:
-    """Tell whether a value is a `uuid.UUID`; without that module loaded, there is none."""
+    """Tell whether a value is a `uuid.UUID`; if that module is not loaded, there are none."""
     uuid = sys.modules.get("uuid")
     return uuid is not None and isinstance(value, uuid.UUID)
 
@@ -239,7 +239,7 @@ def path_segment(name: str, value: object) -> str:
     if not segment.strip():
         reject(name, "must not be empty")
     if segment in (".", "..") or re.search(_UNSAFE, segment):
-        reject(name, "must not be . or .. nor contain / \\ % or a control character")
+        reject(name, "must not be . or .., or contain / \\ % or a control character")
     if len(segment) > _LONGEST_ID:
         reject(name, f"must have at most {_LONGEST_ID} characters")
     try:
@@ -283,17 +283,17 @@ def _url_parts(name: str, value: object) -> tuple[str, str, str]:
     if not url.lower().startswith(("http://", "https://")):
         reject(name, "must begin with http:// or https://")
     if "?" in url or "#" in url:
-        reject(name, "must have no query and no fragment")
+        reject(name, "must not have a query or a fragment")
     try:
         parts = urlsplit(url)
         host_name, port = parts.hostname, parts.port
     except ValueError:
-        reject(name, "must have a host name, and a valid port if any")
+        reject(name, "must have a host name, and its port must be valid")
     if "@" in parts.netloc:
-        reject(name, "must have no user info: set api_key instead")
+        reject(name, "must not have user info: set api_key instead")
     whole = re.fullmatch(r"(\[[^]]+\]|[^:]+)(:[0-9]+)?", parts.netloc)
     if not whole or not host_name or port == 0:
-        reject(name, "must have a host name, and a valid port if any")
+        reject(name, "must have a host name, and its port must be valid")
     is_address = "[" in parts.netloc
     authority = _bracketed(name, host_name) if is_address else _ascii_name(name, host_name)
     return parts.scheme, authority if port is None else f"{authority}:{port}", parts.path
@@ -303,7 +303,7 @@ def _bracketed(name: str, address: str) -> str:
     from ipaddress import IPv6Address  # seldom needed
 
     if "%" in address:
-        reject(name, "has a scope in its address, which URLs can't have")
+        reject(name, "has a scope in its address, which a URL can't have")
     try:
         return f"[{IPv6Address(address)}]"
     except ValueError:

@@ -37,7 +37,7 @@ class Setting(Generic[G, S]):
 
     @property
     def unset(self) -> S:
-        """The default in a signature, which can be told from the same value given."""
+        """The default in a signature, distinct from the same value passed by the caller."""
         return cast(S, _Unset(self.default))
 
     def __set_name__(self, owner: type[Configuration], name: str) -> None:
@@ -63,7 +63,7 @@ class Setting(Generic[G, S]):
             self.put(instance.__dict__, value)
 
     def put(self, values: dict[str, Any], value: S) -> None:
-        """Check a value, and put it among the values of a configuration."""
+        """Check a value, and store it in a configuration."""
         values[self.name] = self.check(self.name, value)
 
 
@@ -111,17 +111,17 @@ class Configuration:
     Instances share no state. Copies are deep, but share the `refresh_api_key_hook`.
 
     After `set_default(c)`, a configuration without a `host` starts as a copy of `c`. One with a
-    host given inherits nothing, so that no token travels to another server.
+    `host` inherits nothing, so that no token goes to another server.
 
     Args:
         host: The server's URL, `http(s)://name[:port][/prefix]`; a trailing `/rest` is dropped.
-            Defaults to the environment variable `TATOR_HOST`, else unset (`"/"`).
+            Defaults to the environment variable `TATOR_HOST`, otherwise unset (`"/"`).
         api_key: Tokens by header name: `{"Authorization": token}`. Without one, `TATOR_TOKEN`
             is used as `Token <value>`, but only with a host from `TATOR_HOST`. Defaults to `{}`.
-        api_key_prefix: What stands before a token, by header name: `{"Authorization": "Token"}`.
+        api_key_prefix: The word before a token, by header name: `{"Authorization": "Token"}`.
             Defaults to `{}`.
         refresh_api_key_hook: Called once at the start of each call, with the configuration, before
-            anything is read from it. What it raises comes through. Defaults to `None`.
+            anything is read from it. Its exceptions reach the caller unchanged. Defaults to `None`.
         verify_ssl: Whether to check the server's certificate. Defaults to `True`.
         ssl_ca_cert: A PEM file of trusted certificate authorities. Defaults to the environment's
             `SSL_CERT_FILE`, then `REQUESTS_CA_BUNDLE`, then certifi's bundle.
@@ -132,28 +132,28 @@ class Configuration:
             Defaults to the host's.
         proxy: The proxy's URL, `""` for none. Defaults to the environment's `HTTP_PROXY`,
             `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
-        connection_pool_maxsize: Idle connections kept for the host, and threads behind
-            `async_req`. Defaults to 32.
-        keepalive_expiry: Seconds after which an idle connection is not used again; `None` for
-            never. Defaults to 30.
-        largest_response: Bytes of a response with a 2xx status that are read. A response to
-            `DELETE`, and every error, may have 1 MiB. Defaults to 64 MiB.
+        connection_pool_maxsize: The maximum number of idle connections kept for the host, and of
+            threads behind `async_req`. Defaults to 32.
+        keepalive_expiry: Seconds after which an idle connection is not used again; `None` for no
+            limit. Defaults to 30.
+        largest_response: The largest body of a 2xx response that is read, in bytes. For `DELETE`
+            and for errors, the limit is 1 MiB. Defaults to 64 MiB.
         retries: Attempts after the first. Defaults to 2; 0 or `False` for none. Retries that a
             throttling server asked for do not count.
         timeout: Seconds for each attempt, or a pair: seconds to connect, and seconds without data
             while reading; `None` for no separate limit. Defaults to `(10, None)`.
         deadline: Seconds that a whole call may take, retries and delays included; `None` for no
             limit. Defaults to 300.
-        logger_file: Where `debug` writes. Defaults to standard error.
-        logger_format: How `debug` writes, in the notation of `logging.Formatter`.
+        logger_file: The file that `debug` writes to. Defaults to standard error.
+        logger_format: The format of the lines that `debug` writes, as for `logging.Formatter`.
         debug: Whether to log each attempt, through a single, process-wide handler of the logger
             `tator`. Defaults to `False`.
         client_side_validation: Read by models and operations that openapi-generator wrote; the
             checks of this package are always on. Defaults to `True`.
 
     Raises:
-        ApiTypeError, ApiValueError: If a setting can't have the value; the message names it.
-        AttributeError: If an unknown attribute is set; the near name is suggested.
+        ApiTypeError, ApiValueError: If a value is not valid; the message names the setting.
+        AttributeError: If an unknown attribute is set; the message suggests a similar name.
     """
 
     host: Setting[str, str | None] = _Host(checks.UNSET_HOST, checks.host)
@@ -306,7 +306,7 @@ class Configuration:
         return {"TokenAuth": place}
 
     def to_debug_report(self) -> str:
-        """Return versions and settings for a bug report, sensitive values masked."""
+        """Return versions and settings for a bug report, with sensitive values masked."""
         import platform
 
         installed = ("urllib3", "certifi", "six", "python-dateutil")

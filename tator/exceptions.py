@@ -52,33 +52,33 @@ _NOTHING_DONE = frozenset({401, 403, 404, 405, 406, 407, 413, 414, 429})
 
 
 class OpenApiException(Exception):
-    """The base of the errors, by the name that generated clients give it."""
+    """The base of the errors, under the name that generated clients give it."""
 
 
 class ApiException(OpenApiException):
     """Anything that went wrong in a call; `except ApiException` catches all of it.
 
     Args:
-        status: The HTTP status. Defaults to 0. A string here is the reason.
+        status: The HTTP status. Defaults to 0. A string is taken as the reason.
         reason: What went wrong, in words. Defaults to "".
         http_resp: A response to take status, reason, body and headers from. Defaults to `None`.
-        maybe_applied: Whether the server may have applied the request. Defaults to what the class
-            and the status prove: without a proof, it may.
+        maybe_applied: Whether the server may have applied the request. Defaults to `True`, unless
+            the class or the status proves the opposite.
 
     Attributes:
         status: The HTTP status of the response; 0 without a response.
         reason: The response's reason phrase, or what went wrong, in words.
         body: The response's body as text, a server traceback included; `None` without a response.
-            Cut after 64 KiB of JSON, or 16 KiB of anything else.
-        headers: The response's headers, read without regard to case; `None` without a response.
-        message: The server's message, else `None`.
+            JSON is truncated after 64 KiB, anything else after 16 KiB.
+        headers: The response's headers, with case-insensitive names; `None` without a response.
+        message: The server's message, or `None`.
         method: The HTTP method of the request.
         url: The URL of the request.
         attempts: How many attempts were made.
         maybe_applied: `False` only if it is certain that the server did nothing: no attempt can
             have reached it, or it rejected each one before the work began.
-        retry_after: The seconds that the server asked to wait, if it did.
-        hint: What to do next, if something helps.
+        retry_after: How many seconds the server asked the client to wait, or `None`.
+        hint: What to do next, or `None`.
     """
 
     _proves_nothing_done: ClassVar[bool] = False
@@ -153,7 +153,7 @@ class ApiException(OpenApiException):
 
     @property
     def shown_message(self) -> str:
-        """The message as `str(error)` shows it: of Kubernetes' text, the message within."""
+        """The message as `str(error)` shows it: for Kubernetes' text, the message inside it."""
         outer, _, body = (self.message or "").partition("HTTP response body: ")
         if body:
             import json
@@ -234,7 +234,7 @@ class BadRequestException(ApiException):
 class UnauthorizedException(ApiException):
     """The credentials are missing or not valid.
 
-    A 401, and a 400 or 403 whose message says so: servers since June 2020 send a 400.
+    A 401, or a 400 or 403 whose message says so: servers released since June 2020 send a 400.
     """
 
     _proves_nothing_done = True
@@ -253,7 +253,7 @@ class NotFoundException(ApiException):
 
 
 class TooManyRequestsException(ApiException):
-    """The server asks for fewer requests: a 429, and a 400 whose message says so."""
+    """The server asks for fewer requests: a 429, or a 400 whose message says so."""
 
     _proves_nothing_done = True
 

@@ -60,7 +60,7 @@ class Keys(HeaderValues):
 
 
 class Prefixes(HeaderValues):
-    """What stands before a token, by header name."""
+    """The words before tokens, by header name."""
 
     label = "api_key_prefix"
 

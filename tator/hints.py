@@ -1,4 +1,4 @@
-"""What to do next about an error: one sentence or two, which say no more than is known."""
+"""What to do next about an error: one or two sentences that say no more than is known."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _JOBS_PATH = r"/rest/(Job|JobGroup|Jobs|Transcode)/"
 
 
 class Credentials(Record):
-    """What a hint has to know about the token of a request.
+    """What a hint needs to know about the token of a request.
 
     Attributes:
         are_needed: Whether the operation asks for TokenAuth.
@@ -44,13 +44,13 @@ class Credentials(Record):
 
 
 def hint_for(error: ApiException, credentials: Credentials) -> str | None:
-    """Return what to do next about an error, the token first: it is the likeliest cause."""
+    """Return what to do next about an error; the token is first, as the likeliest cause."""
     about_token = None
     if 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
         about_token = _about_token(error, credentials)
     about_response = error.hint or _about_response(error)
     if about_response == STILL_WORKING and error.method in checks.SAFE_METHODS:
-        about_response = "This request changes nothing: send it again."
+        about_response = "This request changes nothing, so you can send it again."
     is_anonymous = (error.message or "").startswith(_ANONYMOUS)
     if is_anonymous or isinstance(error, UnauthorizedException):
         hint = about_token or about_response
@@ -63,7 +63,7 @@ def _about_token(error: ApiException, credentials: Credentials) -> str | None:
     if not (credentials.are_needed or isinstance(error, UnauthorizedException)):
         return None
     if credentials.sent is None and credentials.are_set and not credentials.are_needed:
-        return "No token was sent: call_api sends it with auth_settings=['TokenAuth']."
+        return "No token was sent: pass auth_settings=['TokenAuth'] to call_api."
     if credentials.sent is None:
         return (
             "No token was sent: pass it to tator.get_api(host, token), or set"
@@ -75,7 +75,7 @@ def _about_token(error: ApiException, credentials: Credentials) -> str | None:
         return f"The token was sent without a prefix: add {_PREFIX_LINE}."
     if words[0].lower() == words[1].lower():
         return (
-            "The token was sent with its prefix there twice: leave the prefix out of"
+            "The token was sent with its prefix twice: leave the prefix out of"
             " configuration.api_key, or out of configuration.api_key_prefix."
         )
     return None
@@ -98,11 +98,11 @@ def _about_response(error: ApiException) -> str | None:
 
 def _about_unreadable(error: ApiException) -> str:
     if (error.message or "").startswith(NO_MATCH):
-        return "Check response_type: object takes any JSON."
+        return "Check response_type: object accepts any JSON."
     is_safe = error.method in checks.SAFE_METHODS
     doubt = "" if is_safe else ", so it is unknown whether the request was applied"
     return (
-        f"This is not a response of the endpoint{doubt}. Check that Configuration.host is a Tator"
+        f"This response is not from the endpoint{doubt}. Check that Configuration.host is a Tator"
         " server."
     )
 
@@ -111,7 +111,9 @@ def _about_redirect(error: ApiException) -> str:
     """Say where a redirect leads, and the host to set if the same endpoint is there."""
     location = (error.headers or {}).get("Location")
     if not location:
-        return "tator follows no redirects, and this one has no target: check Configuration.host."
+        return (
+            "tator does not follow redirects, and this one has no target: check Configuration.host."
+        )
     _, rest, path = _path_of(error).rpartition("/rest/")
     try:
         target = urljoin(error.url or "", location)
@@ -119,7 +121,7 @@ def _about_redirect(error: ApiException) -> str:
         host = None if after else checks.host("host", before)
     except ValueError:
         target, host = repr(location), None
-    leads = f"tator follows no redirects. This one leads to {target}"
+    leads = f"tator does not follow redirects. This one leads to {target}"
     if host is None:
         return f"{leads}, which is another endpoint: check Configuration.host."
     return f"{leads}: set Configuration.host to {host!r}."
@@ -129,7 +131,9 @@ def _about_credentials(message: str) -> str:
     if "refresh" in message or "Authentication failed" in message:
         return "The token has expired or is not valid: refresh it, and set it again."
     if message.startswith("Authentication credentials"):
-        return f"The server reads no tokens with this prefix. For an API token, set {_PREFIX_LINE}."
+        return (
+            f"The server accepts no token with this prefix. For an API token, set {_PREFIX_LINE}."
+        )
     if message.startswith("User inactive"):
         return "Ask an administrator of the server to activate the user."
     if message.startswith("Invalid token"):
@@ -140,7 +144,7 @@ def _about_credentials(message: str) -> str:
 def _about_waiting(error: ApiException) -> str:
     if error.retry_after is None:
         return "There were too many requests: wait before the next one."
-    return f"The server asks to wait {ceil(error.retry_after)} s before the next request."
+    return f"The server asks you to wait {ceil(error.retry_after)} s before the next request."
 
 
 def _about_bad_request(error: ApiException) -> str | None:
@@ -154,8 +158,8 @@ def _about_bad_request(error: ApiException) -> str | None:
             else "the job is cancelled"
         )
         return (
-            "Servers of this age fail so after a cancellation, if several arrive at once: most"
-            f" often {most_often}. Send fewer at once, such as max_workers=1 in bulk."
+            "Servers of this age fail like this after a cancellation, if several arrive at once:"
+            f" most often {most_often}. Send fewer at once, such as with max_workers=1 in bulk."
         )
     if message.startswith(_ANONYMOUS):
         return _about_credentials("Authentication credentials")
@@ -163,8 +167,8 @@ def _about_bad_request(error: ApiException) -> str | None:
         return "The port speaks https: write https:// in Configuration.host."
     if "<h1>Bad Request (400)</h1>" in body:
         return (
-            "The server does not know itself by this host name: use the one in its own settings"
-            " for Configuration.host."
+            "The server does not accept this host name: set Configuration.host to the name in the"
+            " server's own settings."
         )
     return None
 
@@ -173,8 +177,8 @@ def _about_permission(error: ApiException) -> str | None:
     if not (_is_json(error) and _is_cancellation(error)):
         return None
     return (
-        "Ask an owner of the job's project for the permission to execute, or for full control:"
-        " either lets you cancel."
+        "Ask an owner of the job's project for permission to execute, or for full control:"
+        " either one lets you cancel."
     )
 
 
@@ -183,7 +187,7 @@ def _about_not_found(error: ApiException) -> str | None:
     if _is_json(error):
         if error.message is not None or not _is_cancellation(error):
             return None
-        looks_the_same = "a server that can't reach its cluster responds the same"
+        looks_the_same = "a server that can't reach its cluster responds the same way"
         if "/rest/Jobs/" in path:
             return f"Most often the project is unknown, or not yours; {looks_the_same}."
         unknown = _unknown_or_cancelled(looks_the_same)
@@ -191,13 +195,13 @@ def _about_not_found(error: ApiException) -> str | None:
         return unknown + transcode if "/rest/Job/" in path else unknown
     if "/rest/JobGroup/" in path:
         return (
-            "Tator servers since September 2020 have no JobGroup: call"
+            "Tator servers released since September 2020 have no JobGroup endpoint: call"
             " delete_job_group(group_id, project=...) with the project's number."
         )
     if error.method == "DELETE" and "/rest/Jobs/" in path:
         return (
-            "Tator servers before September 2020 cancel a group without its project: leave"
-            " project= out."
+            "Tator servers from before September 2020 cancel a group without its project: leave"
+            " out project=."
         )
     return (
         "There is no such path on this server: check Configuration.host, the resource_path of"
@@ -208,7 +212,7 @@ def _about_not_found(error: ApiException) -> str | None:
 def _about_server_error(error: ApiException) -> str | None:
     if not _is_cancellation(error):
         return None
-    when = "On servers before June 2020, most often"
+    when = "On servers from before June 2020, most often"
     unknown = _unknown_or_cancelled("a broken database looks the same", when)
     return f"{unknown} On newer ones, check the job."
 

@@ -1,4 +1,4 @@
-"""Sensitive values: strings that never show, and how to take them out of a text."""
+"""Sensitive values: strings that are never displayed, and how to remove them from text."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def proxy_credentials(proxy: str | None) -> tuple[Secret, Secret]:
 
 
 class Redactor:
-    """Takes the sensitive values of a request out of what a server sent back.
+    """Removes the sensitive values of a request from what a server sent back.
 
-    A value is found whole, in part (8 characters and more), escaped as JSON, URLs and HTML escape
-    it, and in any case of its letters.
+    A value is found whole, in part (8 characters or more), escaped as in JSON, URLs or HTML, and in
+    upper or lower case.
 
     Args:
         headers: The headers of the request; those that are `Secret` are sensitive.

@@ -1,6 +1,7 @@
 """What a response means: its message first, its status second.
 
-The same mistake is a 403, a 400 or a 404 by the server's age. The sentences of Django REST
+The same mistake is a 403, a 400 or a 404, depending on the server's age. The sentences of Django
+REST
 framework are the same on all servers, but count only as the whole message: Kubernetes' texts can
 contain "Invalid token" too.
 """
@@ -60,7 +61,7 @@ class Meaning(Record):
     Attributes:
         kind: The class of its error.
         message: The server's message, if any.
-        retry_after: The seconds that the server asks to wait.
+        retry_after: How many seconds the server asks the client to wait.
         nothing_done: Whether it proves that the server did nothing.
         is_throttled: Whether the server asks for fewer requests.
         is_retryable: Whether another attempt may succeed.
@@ -112,7 +113,7 @@ def class_of_status(status: int) -> type[ApiException]:
 def read_retry_after(value: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for.
 
-    `None` if it is absent, not valid, in the past or 0: a retry then waits for its own backoff.
+    `None` if it is absent, not valid, in the past or 0: a retry then uses its own backoff.
     """
     if value is None:
         return None
@@ -120,7 +121,7 @@ def read_retry_after(value: str | None) -> float | None:
         return float(value) or None
     try:
         date = parsedate_to_datetime(value)
-        # A date without a zone is meant as all dates of HTTP are: in UTC.
+        # A date without a time zone is in UTC, as are all dates in HTTP.
         seconds = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp() - time.time()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -43,7 +43,7 @@ _PATH = re.compile(r"/[!\"$->@-\[\]-z|~]*")  # without spaces, control character
 
 
 class Call(Record):
-    """One call, ready to be sent: nothing in it is rejected any more."""
+    """One call, ready to be sent: everything in it has been checked."""
 
     method: str
     url: str
@@ -57,7 +57,7 @@ class Call(Record):
     needs_token: bool
 
     def credentials(self, configuration: Configuration) -> Credentials:
-        """Return what a hint has to know about the token of this call."""
+        """Return what a hint needs to know about the token of this call."""
         named = (value for name, value in self.headers.items() if name.lower() == "authorization")
         has_token = bool(configuration.api_key) or configuration.is_token_from_environment
         is_configured = self.url.startswith(f"{configuration.host}/")
@@ -107,7 +107,7 @@ class Call(Record):
         except ApiResponseError as error:
             problem = error.message
         redactor = redactor_of(self.headers)
-        # What a test puts in the place of a response has a status, data and headers.
+        # A response that a test makes up has a status, data and headers.
         raise ApiResponseError(
             response.status,
             redactor.text(getattr(response, "reason", "")),
@@ -151,7 +151,7 @@ def path_of(template: object, path_params: object, formats: Mapping[str, str]) -
 
 
 def _reject_path(template: object, path: str) -> NoReturn:
-    """Reject a template for its first problem; values are encoded, so a brace is its own."""
+    """Reject a template for its first problem; values are encoded, so a brace is the template's."""
     missing = re.findall(r"\{[^{}]*\}", path)
     if missing:
         checks.reject(
@@ -160,7 +160,7 @@ def _reject_path(template: object, path: str) -> NoReturn:
     if not path.startswith("/"):
         checks.reject("resource_path", "must begin with /, as in '/rest/Job/{run_uid}'")
     if "?" in path or "#" in path:
-        checks.reject("resource_path", "must have no ? or #: a query belongs in query_params")
+        checks.reject("resource_path", "must not contain ? or #: a query belongs in query_params")
     checks.reject("resource_path", "must be percent-encoded ASCII; values belong in path_params")
 
 
@@ -191,7 +191,7 @@ def headers_of(
         defaults: Those of the client, which were checked when they were set.
         layers: Further ones, which are checked here.
         formats: How the list of each name is written.
-        has_body: Whether the call has a body; without one, it has no type either.
+        has_body: Whether the call has a body; without one, it needs no Content-Type.
     """
     added = Headers()
     for layer in layers:
@@ -212,7 +212,7 @@ def headers_of(
 def add_authentication(
     headers: dict[str, str], configuration: Configuration, auth_settings: Any, request_auth: Any
 ) -> None:
-    """Add what authenticates a request to its headers; see `ApiClient.update_params_for_auth`."""
+    """Add a request's credentials to its headers; see `ApiClient.update_params_for_auth`."""
     if request_auth:
         place = checks.mapping("_request_auth", request_auth)
         if place.get("in") != "header":
@@ -236,7 +236,7 @@ def add_authentication(
 
 
 def types_of(by_status: object) -> Mapping[int | None, Any]:
-    """Return what a response is read as, by its status; `None` means any status."""
+    """Return the type to read a response as, by its status; `None` means any status."""
     types = checks.mapping("response_types_map", by_status)
     for status, kind in types.items():
         if status is not None:
@@ -262,9 +262,9 @@ def _is_ours(kind: object) -> bool:
 
 
 def _kind_for(status: int, types: Mapping[int | None, Any]) -> Any:
-    """Return what a response with this status is read as.
+    """Return the type to read a response with this status as.
 
-    Tator's schema names a 204 where servers respond 200, so the only success that is named counts.
+    Tator's schema names a 204 where servers respond 200, so the only success that it names counts.
     """
     if status in types:
         return types[status]
@@ -273,11 +273,11 @@ def _kind_for(status: int, types: Mapping[int | None, Any]) -> Any:
 
 
 def json_among(content_types: Iterable[str]) -> str | None:
-    """Return the content type of JSON if it is among these."""
+    """Return the JSON content type among these, if any."""
     return JSON if JSON in (name.lower() for name in content_types) else None
 
 
 @lru_cache(maxsize=2)
 def model_settings(client_side_validation: bool) -> Configuration:
-    """Return what models of generators are made with: no model should carry the user's token."""
+    """Return what generated models are created with: no model should carry the user's token."""
     return Configuration(checks.UNSET_HOST, client_side_validation=client_side_validation)

@@ -35,14 +35,14 @@ def to_pairs(name: str, params: Params | None, formats: Mapping[str, str] | None
 
 
 def reject_empty(name: str, params: Params | None) -> None:
-    """Reject an empty value: what is left out of the query of a DELETE widens what it deletes."""
+    """Reject an empty value: a DELETE whose query lacks a value deletes more."""
     for key, value in items_of(name, params):
         values = value if isinstance(value, _LISTS) else [value]
         if not values or has_empty(values):
             checks.reject(
                 f"{name}[{key!r}]",
                 "must not be empty in a DELETE",
-                hint="Without it, the server may delete more than was meant.",
+                hint="Without a value, the server may delete more than you intend.",
             )
 
 
@@ -57,7 +57,7 @@ def joined(name: str, values: Iterable[object], style: str) -> str:
         checks.reject("collection_formats", f"has an unknown format for {name!r}")
     items = [_text(name, value) for value in values if value is not None]
     if any(_DELIMITERS[style] in item for item in items):
-        checks.reject(name, "must not have items that contain their own delimiter")
+        checks.reject(name, "must not have items that contain the delimiter")
     return _DELIMITERS[style].join(items)
 
 

@@ -1,4 +1,4 @@
-"""Values under names, declared once: what a named tuple is, without its cost at import time."""
+"""Named values, declared once: like a named tuple, without its cost at import time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ else:
 class Record:
     """A base for classes that declare the names and types of their values.
 
-    Each value is given by its name; one with a default in the class may be left out. Only type
+    Each value is passed by name; one with a default in the class may be left out. Only type
     checkers check the names, and that nothing changes. Two records are never equal.
     """
 

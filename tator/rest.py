@@ -1,4 +1,4 @@
-"""The attempts of a request in turn, under one deadline, and what comes of them."""
+"""The attempts of a request, one after another under one deadline, and their result."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def _verb(method: str) -> Callable[..., RESTResponse | urllib3.BaseHTTPResponse]
 
 
 class RequestHeaders(Headers):
-    """The headers of one request, and the reading of the settings that they were made from.
+    """The headers of one request, and the snapshot of the settings that they were made from.
 
-    The request is sent by that reading, also if another thread changes the settings meanwhile.
+    The request uses that snapshot, even if another thread changes the settings meanwhile.
     """
 
     def __init__(self, checked: Mapping[str, str], settings: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class RESTResponse:
         status: The HTTP status.
         reason: The reason phrase.
         data: The body in bytes, as it was sent.
-        urllib3_response: urllib3's response, used up.
+        urllib3_response: urllib3's response, already read.
         attempts: How many attempts were made.
         maybe_applied: Whether the server may have applied the request.
     """
@@ -94,7 +94,7 @@ class RESTResponse:
         self.maybe_applied = maybe_applied
 
     def getheaders(self) -> Mapping[str, str]:
-        """Return the headers, read without regard to case."""
+        """Return the headers; their names are case-insensitive."""
         return self.urllib3_response.headers
 
     def getheader(self, name: str, default: str | None = None) -> str | None:
@@ -105,14 +105,14 @@ class RESTResponse:
 class RESTClientObject:
     """Sends requests for one client, over one route at a time, with one retry budget.
 
-    Safe to share between threads, and correct after a fork: a child makes a separate route.
-    Every setting is read when a request begins; a change of host, TLS, proxy or pool settings makes
-    a new route.
+    Safe to share between threads and after a fork: a child process makes a separate route. Every
+    setting is read when a request begins; a change of host, TLS, proxy or pool settings makes a new
+    route.
 
     Args:
-        configuration: Where to send to, with which timeouts and retries.
+        configuration: The server, the timeouts and the retries.
         pools_size: Not used; generated clients pass it. Defaults to 4.
-        maxsize: Idle connections kept. Defaults to the configuration's
+        maxsize: The number of idle connections to keep. Defaults to the configuration's
             `connection_pool_maxsize`.
 
     Attributes:
@@ -136,7 +136,7 @@ class RESTClientObject:
 
     @property
     def pool_manager(self) -> Any:
-        """Does not exist: there is one pool, and it is made anew when settings change."""
+        """Does not exist: there is one pool, which is replaced when settings change."""
         raise AttributeError(_NO_POOL_MANAGER)
 
     @pool_manager.setter
@@ -150,7 +150,7 @@ class RESTClientObject:
 
     @property
     def retry_budget(self) -> int:
-        """The tokens that are left for retries, 100 at most; a retry costs 10."""
+        """The tokens that are left for retries, up to 100; a retry costs 10."""
         return self._policy.budget
 
     def request(
@@ -164,7 +164,7 @@ class RESTClientObject:
         _preload_content: bool = True,
         _request_timeout: Timeout = None,
     ) -> RESTResponse | urllib3.BaseHTTPResponse:
-        """Send a request, again if that is safe and useful, and return the response.
+        """Send a request, retry it if that is safe and useful, and return the response.
 
         Args:
             method: The HTTP method.
@@ -178,12 +178,12 @@ class RESTClientObject:
                 configuration's `timeout`.
 
         Returns:
-            A `RESTResponse`; with `_preload_content=False` urllib3's response, unread.
+            A `RESTResponse`, or with `_preload_content=False` urllib3's response, unread.
 
         Raises:
             ApiTypeError, ApiValueError: If an argument or a setting can't be used; nothing was
                 sent.
-            ApiException: Anything else, a status outside 2xx included.
+            ApiException: If anything else goes wrong, including a status outside 2xx.
         """
         method = checks.method("method", method)
         if isinstance(headers, RequestHeaders):
@@ -192,7 +192,7 @@ class RESTClientObject:
             settings = vars(self.configuration).copy()
             headers = Headers(headers)
         if post_params:
-            checks.reject("post_params", "must be empty: no Tator endpoint takes a form")
+            checks.reject("post_params", "must be empty: Tator accepts no form data")
         if method == "DELETE":
             query.reject_empty("query_params", query_params)
         url = _with_query(url, query_params)
@@ -233,11 +233,11 @@ class RESTClientObject:
             route.retire()
 
     def redactor(self, headers: Mapping[str, str]) -> Redactor:
-        """Return what takes the sensitive values of a request out of its response."""
+        """Return what removes the sensitive values of a request from its response."""
         return Redactor(headers, self._route.proxy if self._route else None)
 
     def warn_once(self, url: str, headers: Iterable[str]) -> None:
-        """Warn, once for a client, if others can read or change what is sent.
+        """Warn once for each client, if others can read or change what is sent.
 
         Raises:
             InsecureRequestWarning: If warnings are errors.
@@ -248,11 +248,11 @@ class RESTClientObject:
         parts = urlsplit(url)
         problem = None
         if parts.scheme == "https" and not is_verified:
-            problem = "verify_ssl is off: anyone on the way can read and change what is sent."
+            problem = "verify_ssl is off: anyone on the network can read and change what is sent."
         elif parts.scheme == "https" or is_loopback(parts.hostname or ""):
             self._safe_origin = f"{parts.scheme}://{parts.netloc}/"
         elif any(name.lower() == "authorization" for name in headers):
-            problem = "The token goes over plain http, where others can read it: use https."
+            problem = "The token is sent over plain http, where others can read it: use https."
         if problem is not None:
             self._has_warned = True
             # The line to show is the user's, however many frames of this package are between.
@@ -262,7 +262,7 @@ class RESTClientObject:
             warnings.warn(problem, InsecureRequestWarning, level)
 
     def _result(self, call: _Request) -> RESTResponse | urllib3.BaseHTTPResponse | ApiException:
-        """Make attempts until one succeeds or no other may follow."""
+        """Make attempts until one succeeds or no more are allowed."""
         deadline = call.values["deadline"]
         ends = inf if deadline is None else time.monotonic() + deadline
         policy = self._policy
@@ -298,7 +298,7 @@ class RESTClientObject:
             time.sleep(delay)
 
     def _attempt(self, call: _Request, ends: float) -> Received | Failure:
-        """Make one attempt; what the caller's own code raises meanwhile passes."""
+        """Make one attempt; exceptions from the caller's own code pass through."""
         most = call.values["largest_response"] if call.method != "DELETE" else _MEBIBYTE
         timeout = call.values["timeout"] if call.timeout is None else call.timeout
         limits = Limits(timeout, ends, 2 * max(most, _MEBIBYTE))
@@ -373,7 +373,7 @@ def _with_query(url: object, params: query.Params | None) -> str:
 
 
 def _check_files(configuration: Configuration) -> None:
-    """Reject TLS files that can't be used when the client is made."""
+    """When the client is created, reject TLS files that can't be used."""
     make_context(vars(configuration))
 
 

@@ -16,13 +16,13 @@ _NOT_IDEMPOTENT = frozenset({"PATCH", "POST"})
 
 
 class Outcome(Record):
-    """What the policy has to know about an attempt that failed.
+    """What the policy needs to know about an attempt that failed.
 
     Attributes:
         is_retryable: Whether another attempt may succeed.
         sent: Whether the request may have left.
         is_throttled: Whether the server asks for fewer requests, and did nothing.
-        retry_after: The seconds that the server asks to wait.
+        retry_after: How many seconds the server asks the client to wait.
     """
 
     is_retryable: bool
@@ -60,9 +60,9 @@ class RetryPolicy:
         self._tokens.append(None)
 
     def quiet_seconds(self, ends: float) -> float:
-        """Return the seconds for which a throttling server wants no request of this client.
+        """Return the seconds for which a throttling server wants no requests from this client.
 
-        0 for a call that would end before that: its own attempt tells it what the server says.
+        0 for a call that would end before then: its own attempt gets the server's response.
 
         Args:
             ends: When the call ends, on the monotonic clock.
@@ -77,7 +77,7 @@ class RetryPolicy:
     ) -> float | None:
         """Return the seconds until the next attempt; `None` if there must be none.
 
-        What the attempt costs is paid from the budget.
+        The cost of the attempt is paid from the budget.
 
         Args:
             outcome: How the last attempt failed.
@@ -109,10 +109,10 @@ class RetryPolicy:
         if taken == _COST:
             return True
         self._tokens.extend([None] * taken)
-        # Two threads that held half of the last tokens each both had too few, so look again.
+        # If two threads each held half of the last tokens, both had too few, so check again.
         return len(self._tokens) >= _COST and self._pay()
 
 
 def _backoff(retries: int) -> float:
-    # Jitter over the full range keeps many clients from returning in step.
+    # Jitter over the full range keeps many clients from retrying at the same time.
     return random.uniform(0, min(_LONGEST_BACKOFF, 0.5 * 2 ** min(retries, 10)))

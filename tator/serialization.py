@@ -1,4 +1,4 @@
-"""JSON ↔ Python: text to typed values and back, for our models and for those of generators."""
+"""JSON ↔ Python: text to typed values and back, for our models and generated ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def to_json(value: object) -> bytes:
     """Return a request body: JSON in UTF-8.
 
     Raises:
-        TypeError, ValueError: If the value has no form in JSON.
+        TypeError, ValueError: If the value can't be represented in JSON.
     """
     import six  # only requests with a body need it
 
@@ -33,10 +33,10 @@ def to_json(value: object) -> bytes:
 
 
 def plain(value: object) -> Any:
-    """Return a value as `json.dumps` takes it: models by their JSON names, dates in ISO 8601.
+    """Return a value that `json.dumps` accepts: models by their JSON names, dates in ISO 8601.
 
     Raises:
-        TypeError: If the value has no form in JSON.
+        TypeError: If the value can't be represented in JSON.
     """
     if value is None or isinstance(value, (str, int, float)):
         return value
@@ -52,7 +52,7 @@ def plain(value: object) -> Any:
         return {name: plain(item) for name, item in pairs if item is not None}
     if is_uuid(value):
         return str(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} can't be represented in JSON")
 
 
 def from_json(data: bytes | str) -> Any:
@@ -105,7 +105,7 @@ def reader(kind: object, namer: type | None = None) -> Reader:
         kind: `str`, `int`, `float`, `bool`, `list`, `dict`, `object` or `Any`, `date`, `datetime`,
             a model class, `list[X]` or `dict[str, X]`, or the names of these as generated clients
             write them: `'list[InlineResponse2044]'`, `'dict(str, int)'`.
-        namer: The model of a generator that names this kind for one of its fields.
+        namer: The generated model that names this kind for one of its fields.
 
     Raises:
         TypeError: If there is no such kind.
@@ -145,7 +145,7 @@ def _reader_of_name(name: str, namer: type | None) -> Reader:
         # Generated clients write types as names, and coerced what they read.
         return _reader_of_class(_BY_NAME[name], is_strict=False)
     if name == "file":
-        raise TypeError("'file' is not read as JSON: pass _preload_content=False for its bytes")
+        raise TypeError("'file' is not read as JSON: pass _preload_content=False to get bytes")
     return reader(_model_named(name, namer))
 
 
@@ -276,7 +276,7 @@ def _readers(cls: Any) -> list[tuple[str, str, Reader]]:
 
 
 def _reader_when_needed(kind: Any, namer: type) -> Reader:
-    """Return a reader that looks for its kind at the first value.
+    """Return a reader that looks up its kind at the first value.
 
     Generators name kinds that no package defines, such as `OneOfstringnumber`.
     """
@@ -303,7 +303,7 @@ def _read_model(cls: Any, value: object, settings: Any) -> Any:
 
 
 def _read_generated(cls: Any, value: object, settings: Any) -> Any:
-    """Make a model that a generator wrote, by its own constructor and with its own checks."""
+    """Create a generated model, with its own constructor and its own checks."""
     if not _fields(cls) and not hasattr(cls, "get_real_child_model"):
         return value  # an enumeration: its class only names what the server may send
     known = _read_dict(value, settings)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 
 def start(work: Callable[..., object], *args: object, name: str) -> bool:
-    """Start a daemon thread; return `False` if the interpreter starts none any more.
+    """Start a daemon thread; return `False` if the interpreter no longer starts any.
 
-    At the end of a program, Python 3.12 and newer start no thread: the work is the caller's then.
+    At the end of a program, Python 3.12 and newer start no thread: the caller must do the work.
 
     Raises:
         RuntimeError: If the system has no more threads.

@@ -153,7 +153,7 @@ PREFIX_LINE = "configuration.api_key_prefix['Authorization'] = 'Token'"
     [
         (None, None, "No token was sent"),
         (SECRET, None, f"The token was sent without a prefix: add {PREFIX_LINE}"),
-        (f"Token {SECRET}", "Token", "The token was sent with its prefix there twice"),
+        (f"Token {SECRET}", "Token", "The token was sent with its prefix twice"),
     ],
 )
 def test_row_66_an_error_says_first_what_is_wrong_with_the_token(
@@ -212,7 +212,7 @@ def test_an_unusable_token_of_the_environment_hides_no_error(
         (response("503 Busy"), "/rest/Job/a", "try again later"),
         (response("504 Late"), "/rest/Job/a", "still be working"),
         (response("400 Bad", "The plain HTTP request was sent"), "/rest/Job/a", "write https://"),
-        (response("429 Many", "", "Retry-After: 77"), "/rest/Job/a", "asks to wait 77 s"),
+        (response("429 Many", "", "Retry-After: 77"), "/rest/Job/a", "asks you to wait 77 s"),
         (response("301 Moved"), "/rest/Job/a", "has no target"),
         (
             response("301 Moved", "", "Location: https://new.example/rest/Job/a"),
@@ -622,7 +622,7 @@ def test_a_response_that_does_not_match_its_type_says_so(local_tator: LocalTator
                 client.call_api("/rest/X", method, response_type="list[int]", auth_settings=AUTH)
             told = str(caught.value)
             assert "the response does not match response_type (list expected, dict found)" in told
-            assert told.endswith("Check response_type: object takes any JSON.")
+            assert told.endswith("Check response_type: object accepts any JSON.")
             assert caught.value.maybe_applied is (method == "POST")
             assert ("applied" in told) is (method == "POST")
 
@@ -634,7 +634,7 @@ def test_a_late_get_can_be_sent_again(local_tator: LocalTator) -> None:
     with client_of(local_tator.host, local_tator.token) as client:
         with pytest.raises(tator.ApiTimeoutError) as caught:
             client.call_api("/rest/X", "GET", auth_settings=AUTH, _request_timeout=(5, 0.05))
-        told = "This request changes nothing: send it again."
+        told = "This request changes nothing, so you can send it again."
         assert (caught.value.hint, caught.value.maybe_applied) == (told, False)
         with pytest.raises(tator.ApiTimeoutError, match="check the job on the server first"):
             client.call_api("/rest/X", "PUT", auth_settings=AUTH, _request_timeout=(5, 0.05))

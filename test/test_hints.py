@@ -64,13 +64,13 @@ def test_an_unknown_id_is_named_on_each_server() -> None:
     """With what else looks the same there; none of the three proves that the job is cancelled."""
     unknown = "Most often the ID is unknown, or the job is already cancelled; "
     in_may = (
-        f"On servers before June 2020, m{unknown[1:]}a broken database looks the same. On newer"
-        " ones, check the job."
+        f"On servers from before June 2020, m{unknown[1:]}a broken database looks the same. On"
+        " newer ones, check the job."
     )
     assert hint(500, ERROR_PAGE) == hint(500, ERROR_PAGE, GROUP) == in_may
     in_august = f"{unknown}a broken cluster or database can look the same."
     assert hint(400, failure(UNKNOWN_IN_AUGUST)) == in_august
-    today = f"{unknown}a server that can't reach its cluster responds the same."
+    today = f"{unknown}a server that can't reach its cluster responds the same way."
     assert hint(404, body(message="")) == (
         f"{today} If it is a transcode, cancel it with DELETE /rest/Transcode/{{uid}}."
     )
@@ -116,7 +116,7 @@ def test_a_404_of_a_server_without_job_groups_is_explained(path: str) -> None:
 def test_a_404_of_a_server_without_projects_is_explained() -> None:
     """The hint says to leave the argument out; another request there has no group to cancel."""
     told = str(hint(404, NOT_FOUND_PAGE, GROUP_OF_A_PROJECT))
-    assert told.endswith("leave project= out.")
+    assert told.endswith("leave out project=.")
     assert "no such path" in str(hint(404, NOT_FOUND_PAGE, GROUP_OF_A_PROJECT, "GET"))
 
 
@@ -161,7 +161,7 @@ def test_a_prefix_that_is_there_twice_is_named_first(sent: str) -> None:
         told = str(
             hint(status, data, credentials=Credentials(are_needed=True, sent=sent, are_set=True))
         )
-        assert told.startswith("The token was sent with its prefix there twice")
+        assert told.startswith("The token was sent with its prefix twice")
         assert "abc" not in told
 
 
@@ -170,7 +170,7 @@ def test_a_hint_about_the_response_follows_the_one_about_the_token() -> None:
     told = str(hint(404, body(message=""), credentials=WITHOUT_TOKEN))
     assert told.index("No token was sent") < told.index("already cancelled")
     told = str(hint(400, body(message=THROTTLED), credentials=WITHOUT_TOKEN))
-    assert told.index("No token was sent") < told.index("asks to wait 1 s")
+    assert told.index("No token was sent") < told.index("asks you to wait 1 s")
 
 
 @pytest.mark.parametrize("words", [NOT_PROVIDED, "Invalid token.", ANONYMOUS])
@@ -197,18 +197,18 @@ def test_a_token_that_call_api_kept_is_named() -> None:
     """A call of another endpoint sends the token only with `auth_settings`."""
     kept = Credentials(are_needed=False, sent=None, are_set=True)
     told = hint(400, failure(NOT_PROVIDED), credentials=kept)
-    assert told == "No token was sent: call_api sends it with auth_settings=['TokenAuth']."
+    assert told == "No token was sent: pass auth_settings=['TokenAuth'] to call_api."
 
 
 @pytest.mark.parametrize(
     ("status", "data", "told"),
     [
-        (403, body(detail=NOT_PROVIDED), "The server reads no tokens with this prefix."),
-        (400, failure(NOT_PROVIDED), "The server reads no tokens with this prefix."),
+        (403, body(detail=NOT_PROVIDED), "The server accepts no token with this prefix."),
+        (400, failure(NOT_PROVIDED), "The server accepts no token with this prefix."),
         (
             400,
             failure(ANONYMOUS),
-            "The server reads no tokens with this prefix.",
+            "The server accepts no token with this prefix.",
         ),
         (403, body(detail="Invalid token."), "Copy the token again"),
         (400, failure("Invalid token."), "Copy the token again"),
@@ -254,9 +254,9 @@ def test_a_missing_permission_says_whom_to_ask(path: str) -> None:
 @pytest.mark.parametrize(
     ("status", "data", "headers", "told"),
     [
-        (400, body(message=THROTTLED), {}, "asks to wait 1 s before"),
-        (429, b"", {"Retry-After": "86400"}, "asks to wait 86400 s before"),
-        (503, b"<html></html>", {"Retry-After": "120"}, "asks to wait 120 s before"),
+        (400, body(message=THROTTLED), {}, "asks you to wait 1 s before"),
+        (429, b"", {"Retry-After": "86400"}, "asks you to wait 86400 s before"),
+        (503, b"<html></html>", {"Retry-After": "120"}, "asks you to wait 120 s before"),
         (429, b"", {}, "too many requests"),
         (400, body(detail="Request was throttled."), {}, "too many requests"),
     ],
@@ -272,7 +272,7 @@ def test_a_part_of_a_second_is_not_shown_as_zero() -> None:
     """A date may be less than a second away."""
     error = error_of(429)
     error.retry_after = 0.2
-    assert "asks to wait 1 s" in str(hint_for(error, WITH_TOKEN))
+    assert "asks you to wait 1 s" in str(hint_for(error, WITH_TOKEN))
 
 
 def test_a_failure_after_the_cancellation_says_that_the_job_is_cancelled() -> None:
@@ -287,7 +287,7 @@ def test_a_failure_after_the_cancellation_says_that_the_job_is_cancelled() -> No
 @pytest.mark.parametrize(
     ("status", "data", "told"),
     [
-        (400, b"<h1>Bad Request (400)</h1>", "The server does not know itself by this host name"),
+        (400, b"<h1>Bad Request (400)</h1>", "The server does not accept this host name"),
         (
             400,
             b"<html>The plain HTTP request was sent to HTTPS port</html>",
@@ -310,7 +310,7 @@ def test_the_hint_for_a_late_response_that_changes_nothing_is_to_send_it_again(
     method: str,
 ) -> None:
     """There is no job to check."""
-    again = "This request changes nothing: send it again."
+    again = "This request changes nothing, so you can send it again."
     assert hint(504, b"<html>Late</html>", "/rest/Job/uid", method) == again
 
 
@@ -320,7 +320,7 @@ def test_only_a_request_that_changes_something_may_have_been_applied(
 ) -> None:
     """The hint about a response that is not Tator's has the doubt, or not."""
     told = str(hint(999, b"", JOB, method))
-    assert told.startswith("This is not a response of the endpoint")
+    assert told.startswith("This response is not from the endpoint")
     assert ("applied" in told) is doubt
 
 

@@ -116,7 +116,7 @@ def test_a_template_that_is_not_a_path_is_rejected(template: Any) -> None:
         ("/rest/Jobs/{project}", "path_params has no value for {project} in resource_path '/rest/"),
         ("/{id}/{a}/{b}?x", "path_params has no value for {a}, {b} in resource_path '/{id}/{a}/"),
         ("rest/Job/{id}", "resource_path must begin with /, as in '/rest/Job/{run_uid}'"),
-        ("/rest/Jobs/{id}?gid=x", "resource_path must have no ? or #: a query belongs in query_pa"),
+        ("/rest/Jobs/{id}?gid=x", "resource_path must not contain ? or #: a query belongs in quer"),
         ("/rest/a b", "resource_path must be percent-encoded ASCII; values belong in path_params"),
         ("/rest/{id", "resource_path must be percent-encoded ASCII; values belong in path_params"),
     ],

@@ -101,7 +101,7 @@ def test_nothing_is_written_for_none_and_empty_lists() -> None:
 )
 def test_an_item_with_its_own_delimiter_is_rejected(value: list[str], style: str) -> None:
     """The server would read two."""
-    with pytest.raises(ApiValueError, match=r"^a must not have items that contain their own delim"):
+    with pytest.raises(ApiValueError, match=r"^a must not have items that contain the delim"):
         query.to_pairs("query_params", {"a": value}, {"a": style})
     assert query.to_pairs("query_params", {"a": value}, {"a": "multi"}) == [("a", value[0])]
 

@@ -204,7 +204,7 @@ def test_a_body_that_is_not_json_is_rejected() -> None:
         (("delete", "{}/x"), {"query_params": {"gid": None}}, ApiValueError, "must not be empty"),
         (("DELETE", "{}/x"), {"query_params": {"gid": []}}, ApiValueError, "must not be empty"),
         (("DELETE", "{}/x"), {"query_params": {"g": ["a", ""]}}, ApiValueError, "empty"),
-        (("POST", "{}/x"), {"post_params": {"a": "b"}}, ApiValueError, "takes a form"),
+        (("POST", "{}/x"), {"post_params": {"a": "b"}}, ApiValueError, "accepts no form data"),
         (("GET", "{}/x"), {"_request_timeout": 0}, ApiValueError, "_request_timeout"),
         (("GET", "{}/x"), {"_request_timeout": (1, 2, 3)}, ApiValueError, "pair"),
         (("GET", "{}/x"), {"_request_timeout": "1"}, ApiTypeError, "_request_timeout"),

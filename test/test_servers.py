@@ -188,7 +188,7 @@ THE_OPERATIONS = {
         NotFoundException,
         False,
         None,
-        "leave project= out",
+        "leave out project=",
     ),
     "an unknown project, today": Failed(
         group_of_project,
@@ -233,7 +233,7 @@ def credentials(words: str, key: str | None, hint: str, **parts: str) -> dict[st
 WHO_IS_ASKING = {
     **credentials(NOT_PROVIDED, None, NO_TOKEN),
     **credentials(NOT_PROVIDED, TOKEN, NO_PREFIX),
-    **credentials(NOT_PROVIDED, f"Bearer {TOKEN}", "reads no tokens with this prefix"),
+    **credentials(NOT_PROVIDED, f"Bearer {TOKEN}", "accepts no token with this prefix"),
     **credentials("Invalid token.", f"Token {TOKEN}", "Copy the token again"),
     **credentials(SPACES, "Token two words", "Copy the token again"),
     **credentials(INACTIVE, f"Token {TOKEN}", "Ask an administrator"),
@@ -287,7 +287,7 @@ WHO_IS_ASKING = {
         TooManyRequestsException,
         False,
         "Request was throttled. Expected available in 31 seconds.",
-        "asks to wait 31 s",
+        "asks you to wait 31 s",
     ),
     "too many requests without a token": Failed(
         job,
@@ -446,7 +446,7 @@ IN_FRONT = {
         BadRequestException,
         True,
         None,
-        "The server does not know itself by this host name",
+        "The server does not accept this host name",
     ),
     "an ID that is too long for gunicorn": Failed(
         job, 400, b"<html>Request Line is too large</html>", BadRequestException, True, None, None

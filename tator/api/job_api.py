@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 class JobApi:
     """Cancels background jobs: transcodes and algorithm runs, each an Argo workflow on the cluster.
 
-    Every operation has two forms: the short one returns the model, the one `_with_http_info`
+    Every operation has two forms: the short one returns the model, and the `_with_http_info` form
     returns `HttpInfo(data, status, headers)`. All of them take these options:
 
-    - `async_req`: `True` returns an `AsyncResult` at once, and the call goes on in a thread.
+    - `async_req`: `True` returns an `AsyncResult` at once, and the call runs in a thread.
       Defaults to `False`.
     - `_preload_content`: `False` returns urllib3's response unread, for the caller to read and
       release; error statuses still raise. Defaults to `True`.
     - `_request_timeout`: seconds for each attempt, or a pair `(connect, read)`. Defaults to the
       configuration's `timeout`. The whole call ends by the configuration's `deadline` anyway.
-    - `_return_http_data_only`: `True` makes the form `_with_http_info` return the data alone; the
+    - `_return_http_data_only`: `True` makes the `_with_http_info` form return the data alone; the
       short one always does.
 
     Args:
-        api_client: What carries the calls: an `ApiClient`, or anything with a `call_api`.
+        api_client: What makes the calls: an `ApiClient`, or anything with a `call_api` method.
             Defaults to a new client with the default configuration.
     """
 
@@ -89,15 +89,15 @@ class JobApi:
     ) -> Any:
         """Cancel one job.
 
-        Servers respond to an unknown job, and to one already cancelled, by their age: with a bare
-        500 until June 2020, a 400 until September 2020, and a 404 without a message since. Since
-        then a transcode has another endpoint.
+        If the job is unknown or already cancelled, the response depends on the server's age: a bare
+        500 until June 2020, a 400 until September 2020, and a 404 without a message since then.
+        Since version 1.0 of the server, a transcode needs a different endpoint.
 
         Args:
             run_uid: The uuid1 that the server gave the job when it was launched.
 
         Returns:
-            The server's message; with options, see the class.
+            The server's message; the class explains what the options change.
 
         Raises:
             ApiTypeError, ApiValueError: If an argument is rejected; nothing was sent.
@@ -141,7 +141,7 @@ class JobApi:
         _request_timeout: Timeout = None,
         _return_http_data_only: bool | None = None,
     ) -> Any:
-        """Do as `delete_job`, and return status and headers too."""
+        """Cancel one job as `delete_job` does, and return the status and the headers, too."""
         path_params = {"run_uid": checks.identifier("run_uid", run_uid)}
         return self.api_client.call_api(
             "/rest/Job/{run_uid}",
@@ -211,17 +211,17 @@ class JobApi:
         """Cancel all jobs that were launched together.
 
         The server cancels them one after the other, so a large group takes time, and a failure
-        midway (400) leaves some of them cancelled. Servers since September 2020 respond 404
-        without `project`; older ones know no `project`.
+        midway (400) leaves some of them cancelled. Servers released since September 2020 respond
+        with a 404 without `project`; older ones have no `project`.
 
         Args:
             group_id: The uuid1 that the server gave the group when it was launched.
-            project: The number of the group's project, for servers since September 2020. They
-                respond "Deleted 0 jobs" if the group is unknown or already cancelled, which
-                returns as any success. Defaults to `None`, for older servers.
+            project: The number of the group's project, for servers released since September 2020.
+                They respond "Deleted 0 jobs" if the group is unknown or already cancelled, which
+                counts as a success. Defaults to `None`, for older servers.
 
         Returns:
-            The server's message; with options, see the class.
+            The server's message; the class explains what the options change.
 
         Raises:
             ApiTypeError, ApiValueError: If an argument is rejected; nothing was sent.
@@ -284,7 +284,7 @@ class JobApi:
         _request_timeout: Timeout = None,
         _return_http_data_only: bool | None = None,
     ) -> Any:
-        """Do as `delete_job_group`, and return status and headers too."""
+        """Cancel a group as `delete_job_group` does, and return the status and the headers, too."""
         uid = checks.identifier("group_id", group_id)
         path: str = "/rest/JobGroup/{group_id}"
         path_params: dict[str, str | int] = {"group_id": uid}
@@ -342,19 +342,21 @@ def get_api(host: str | None = None, token: str | None = None) -> JobApi:
 
 
 def get_parser(**options: Any) -> ArgumentParser:
-    """Return a parser of command lines with `--host` and `--token`.
+    """Return a command-line parser with `--host` and `--token`.
 
-    Its defaults are `None`, which `get_api` reads as the environment's:
-    `args = tator.get_parser().parse_args(); api = tator.get_api(args.host, args.token)`.
+    Both default to `None`, for which `get_api` reads the environment: `args =
+    tator.get_parser().parse_args(); api = tator.get_api(args.host, args.token)`.
 
     Args:
-        options: The options of `argparse.ArgumentParser`.
+        options: Keyword arguments for `argparse.ArgumentParser`.
     """
     from argparse import ArgumentParser  # seldom needed
 
     parser = ArgumentParser(**options)
-    parser.add_argument("--host", help="the server's URL (default: the environment's TATOR_HOST)")
     parser.add_argument(
-        "--token", help="your API token (default: the environment's TATOR_TOKEN, for its host)"
+        "--host", help="the server's URL (default: the environment variable TATOR_HOST)"
+    )
+    parser.add_argument(
+        "--token", help="your API token (default: TATOR_TOKEN, if the host is from TATOR_HOST)"
     )
     return parser

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
 
     class Common(TypedDict, total=False):
-        """What changes no type."""
+        """Options that do not change the result type."""
 
         _request_timeout: Timeout
         _return_http_data_only: Literal[False] | None
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         _preload_content: Literal[True]
 
     class Later(Common, total=False):
-        """A handle of the model."""
+        """A handle for the model."""
 
         async_req: Required[Literal[True]]
         _preload_content: Literal[True]
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         _preload_content: Required[Literal[False]]
 
     class RawLater(Common, total=False):
-        """A handle of the raw response."""
+        """A handle for the raw response."""
 
         async_req: Required[Literal[True]]
         _preload_content: Required[Literal[False]]

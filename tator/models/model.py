@@ -1,4 +1,4 @@
-"""The base of the models: fields are declared once; how models compare and display."""
+"""The base of the models: fields that are declared once, comparison, and display."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Field(Generic[T]):
 
 
 class Model:
-    """The base of the models: equality within the type, and a `repr` as of a plain dictionary.
+    """The base of the models: equality within the type, and a `repr` like a plain dictionary's.
 
     Attributes:
         fields: The declared fields, by attribute name.
@@ -62,7 +62,7 @@ class Model:
         cls.attribute_map = {name: field.json_name for name, field in cls.fields.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values by attribute name; models within are dictionaries too."""
+        """Return the values by attribute name; nested models become dictionaries, too."""
         return {name: _plain(getattr(self, name)) for name in self.fields}
 
     def to_str(self) -> str:

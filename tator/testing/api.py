@@ -1,4 +1,4 @@
-"""What a Tator server does with a request: who may, which jobs, and the response."""
+"""What a Tator server does with a request: permissions, jobs, and the response."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Api:
     """The jobs and users of one server. It has no lock: the caller holds one.
 
     Args:
-        generation: What it responds.
+        generation: How it responds.
 
     Attributes:
         permissions: The permission of each token.
@@ -178,7 +178,7 @@ class Api:
     ) -> list[Job] | None:
         """Find the jobs that still run; None if the server knows nothing by this name."""
         project = int(name) if endpoint.of == "project" else None
-        # Of a repeated name, the last value counts.
+        # If a name is repeated, the last value counts.
         gid = values["gid"][-1] if "gid" in values else None
         if endpoint.of == "job":
             found = [self.jobs[name]] if name in self.jobs else []
@@ -247,7 +247,7 @@ def _is_json(body: bytes) -> bool:
 
 
 def _take(jobs: Sequence[Job]) -> Iterator[Job]:
-    """Begin to cancel jobs one after the other, up to one that another request has begun."""
+    """Begin to cancel jobs one after another, up to one that another request has begun."""
     for job in jobs:
         if job.state == "cancelling":
             return

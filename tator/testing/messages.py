@@ -39,14 +39,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """A response, but for the headers that every response has."""
+    """A response, without the headers that every response has."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def with_headers(self, headers: Mapping[str, str] | None) -> Response:
-        """Add headers, which win over those of the same name."""
+        """Add headers, which replace those of the same name."""
         # In one spelling, so that a name is there once.
         added = {name.title(): value for name, value in (headers or {}).items()}
         return Response(self.status, self.body, {**self.headers, **added})
@@ -58,7 +58,7 @@ def json_response(status: int, value: object) -> Response:
 
 
 def page(status: int, title: str | None = None) -> Response:
-    """Make a web page, as a server in front or Django itself does."""
+    """Make a web page, as Django or a server in front of it does."""
     title = phrase(status) if title is None else title
     html = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return Response(status, html.encode(), {"Content-Type": HTML})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def local_tator(request: pytest.FixtureRequest) -> Iterator[LocalTator]:
     """A `LocalTator` for this test alone.
 
-    For another generation than the default: `@pytest.mark.parametrize("local_tator", ["2025-06"],
+    For a generation other than the default: `@pytest.mark.parametrize("local_tator", ["2025-06"],
     indirect=True)`.
     """
     from tator.testing import LocalTator

@@ -1,4 +1,4 @@
-"""What each generation of Tator servers responds, as data."""
+"""The responses of each generation of Tator servers, as data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Sentence(NamedTuple):
     Attributes:
         status: The status.
         key: The sentence's key in JSON.
-        text: The sentence, with `{names}` for what differs.
+        text: The sentence, with `{names}` for the parts that differ.
         traceback: Whether the server's traceback comes with it, as `details`.
     """
 
@@ -70,18 +70,18 @@ class Generation:
     Attributes:
         endpoints: The paths of the two operations and their neighbors, by name.
         may_cancel: The permissions that suffice to cancel.
-        unknown: Nothing that runs has this ID.
+        unknown: No running job or group has this ID.
         identity: The server does not know who sent the request.
         permission: The permission is missing.
         throttled: Too many requests.
         retry_after: Whether the header of that name comes with it.
-        other_method: The path knows no such method.
+        other_method: The path does not support the method.
         method_comes_first: Whether the method is checked before the ID.
         not_acceptable: There is no such representation.
         not_json: The body can't be parsed.
         midway: The cluster failed while jobs were being deleted.
         html: What became of `Accept: text/html`.
-        html_after_work: Whether the jobs are cancelled before.
+        html_after_work: Whether the jobs are cancelled first.
         errors: More responses by status, for `LocalTator.fail`.
     """
 
@@ -102,7 +102,7 @@ class Generation:
     errors: Mapping[int, Response]
 
     def error(self, status: int) -> Response:
-        """Make the response that this generation gives with a status."""
+        """Make this generation's response with a status."""
         known = {
             400: self.midway,
             403: self.permission,

@@ -51,7 +51,7 @@ class _Fault:
     Attributes:
         response: What is sent instead of the real response.
         apply: Whether the request is applied.
-        midway: Whether only the first half of a group is.
+        midway: Whether only the first half of a group is cancelled.
         drop: Whether nothing is sent.
         cut: How many bytes of the body are not sent.
     """
@@ -67,7 +67,7 @@ _NO_FAULT = _Fault()
 
 
 class _Throttle:
-    """At most so many requests in any second, or one in a longer time."""
+    """A limit on the requests in any second, or one request in a longer time."""
 
     def __init__(self, per_second: float) -> None:
         self._most = max(1, int(per_second))
@@ -75,7 +75,7 @@ class _Throttle:
         self._taken: deque[float] = deque()
 
     def wait(self, now: float) -> int:
-        """Take a request and return 0, or return after how many seconds the next is taken."""
+        """Accept a request and return 0, or return the seconds until the next one is accepted."""
         while self._taken and self._taken[0] <= now - self._window:
             self._taken.popleft()
         if len(self._taken) == self._most:
@@ -87,13 +87,13 @@ class _Throttle:
 class LocalTator:
     """A Tator server on a free loopback port, for tests and for trying things by hand.
 
-    It responds as a real server of its generation does, and can be told to fail in the ways that
-    real ones do. A context manager; safe to use from many threads and clients at once. It runs
-    until `close()`. A forked child can be its client; the parent keeps serving.
+    It responds like a real server of its generation, and can be told to fail like one. It is a
+    context manager, and safe to use from many threads and clients at once. It runs until `close()`.
+    A forked child can be its client; the parent keeps serving.
 
     Args:
         token: The token of a user with full control. Defaults to a new random one.
-        ssl_context: A server's `ssl.SSLContext`, to speak https. Defaults to http.
+        ssl_context: A server-side `ssl.SSLContext`, to use https. Defaults to http.
         port: The port. Defaults to a free one.
         server: The generation: `2020-05`, `2020-08`, or `2025-06`, which is how today's servers
             respond. Defaults to `2020-05`.
@@ -103,12 +103,12 @@ class LocalTator:
         token: The token to give to a client.
         on_request: Called with each request, on the connection's thread, after it is applied and
             before the response is sent.
-        clock: What tells the seconds for `throttle`; a test can set it. Defaults to
-            `time.monotonic`.
+        clock: The function that returns the time for `throttle`, in seconds; a test can set it.
+            Defaults to `time.monotonic`.
 
     Raises:
         OSError: If the port is taken.
-        ValueError: If there is no such port or generation.
+        ValueError: If the port or the generation is not valid.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class LocalTator:
         self._throttle: _Throttle | None = None
         self.clock: Callable[[], float] = time.monotonic
         self._delay = 0.0
-        self._release = threading.Event()  # lets go of the responses that are held back
+        self._release = threading.Event()  # releases the responses that are held back
         self._state = threading.Lock()
         self._connections = Connections(port, ssl_context, self._respond)
         self.host: str = self._connections.url
@@ -149,7 +149,7 @@ class LocalTator:
         self.close()
 
     def close(self) -> None:
-        """Stop at once: open connections are cut, responses that are held back are not sent."""
+        """Stop at once: cut open connections, and drop responses that are held back."""
         if self._connections.closed.is_set():
             return
         self._connections.closed.set()
@@ -167,7 +167,7 @@ class LocalTator:
 
     @property
     def requests(self) -> list[Request]:
-        """A copy of what arrived, in that order; a response may still be held back."""
+        """A copy of the requests, in order of arrival; a response may still be held back."""
         with self._state:
             return list(self._requests)
 
@@ -184,7 +184,7 @@ class LocalTator:
 
         Raises:
             TypeError: If a number is not an integer.
-            ValueError: If a number is too small, or there is no such kind of job.
+            ValueError: If a number is too small, or the kind is not valid.
         """
         count = _integer("count", count, 0)
         project = _integer("project", project, 1)
@@ -204,11 +204,11 @@ class LocalTator:
         Args:
             token: The user's token.
             permission: `view_only`, `can_edit`, `can_transfer`, `can_execute`, or `full_control`.
-                Who can execute or has full control may cancel; on servers until September 2020,
-                who can transfer, too. `inactive` is for a user who was made inactive.
+                `can_execute` and `full_control` suffice to cancel; on servers from before September
+                2020, `can_transfer` does, too. `inactive` is a user who was deactivated.
 
         Raises:
-            ValueError: If there is no such permission.
+            ValueError: If the permission is not valid.
         """
         if permission not in _PERMISSIONS:
             raise ValueError(f"permission must be one of {', '.join(_PERMISSIONS)}")
@@ -223,9 +223,9 @@ class LocalTator:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Serve one more endpoint, or replace the response of one that is there.
+        """Add an endpoint, or replace the response of an existing one.
 
-        A success is for those with a token, an error for everyone.
+        A success requires a token; an error does not.
 
         Args:
             method: The HTTP method.
@@ -247,22 +247,24 @@ class LocalTator:
             self._api.routes[method, path] = response
 
     def delay(self, seconds: float) -> None:
-        """Hold back every response from now on, and send those that are held back already.
+        """Hold back every response from now on, and send those that are already held back.
 
-        Requests are applied before the wait: a real server continues when the client leaves.
+        Requests are applied before the wait: a real server continues even if the client
+        disconnects.
 
         Args:
-            seconds: How long; 0 ends it.
+            seconds: How long to hold back each response; 0 turns this off.
         """
         with self._state:
             release, self._release, self._delay = self._release, threading.Event(), seconds
         release.set()
 
     def throttle(self, per_second: float | None) -> None:
-        """Take at most so many requests a second from now on; the rest are throttled.
+        """Throttle the requests beyond this number per second, from now on.
 
         Args:
-            per_second: How many; below 1, one in a longer time. 0 or `None` ends it.
+            per_second: The number of requests; below 1, one in a longer time. 0 or `None` turns
+                this off.
 
         Raises:
             ValueError: If it is negative or not finite.
@@ -279,14 +281,14 @@ class LocalTator:
         headers: Mapping[str, str] | None = None,
         after_applying: bool = False,
     ) -> None:
-        """Respond to the next requests with an error, in the form that the generation gives it.
+        """Respond to the next requests with an error, in the format of the server's generation.
 
         Args:
             status: The HTTP status, 300 or more. For a success, use `route`.
             times: How many requests fail. Defaults to 1.
             headers: Headers of the response, such as `Retry-After` or `Location`. Defaults to none.
-            after_applying: Whether the request is applied anyway. A 400 comes midway: of a group,
-                only the first half of the jobs are cancelled. Defaults to False.
+            after_applying: Whether the request is applied anyway. With a 400, the server fails
+                midway: it cancels only the first half of a group's jobs. Defaults to False.
 
         Raises:
             TypeError: If a number is not an integer.
@@ -301,7 +303,7 @@ class LocalTator:
 
         Args:
             times: How many requests. Defaults to 1.
-            after_applying: Whether the request is applied before. Defaults to False.
+            after_applying: Whether the request is applied first. Defaults to False.
         """
         self._plan(times, _Fault(apply=after_applying, drop=True))
 

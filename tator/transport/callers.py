@@ -1,4 +1,4 @@
-"""Whose exception it is: the transport's, which is translated, or the caller's, which passes.
+"""Whose exception it is: the transport's, translated, or the caller's, passed on.
 
 The caller's own code runs in the middle of a call: a signal handler, such as Celery's soft time
 limit, or a hook. What it raises must not count as a failure of the call.

@@ -43,7 +43,7 @@ class TunnelError(OSError):
     """The proxy did not open a tunnel."""
 
     def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"the proxy responded {status} {reason}")
+        super().__init__(f"the proxy responded with {status} {reason}")
         self.status = status
 
 
@@ -54,24 +54,24 @@ class RawResponse(urllib3.HTTPResponse):
     version_string = "HTTP/1.1"
 
     def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
-        """Yield the body in pieces; how the chunks were cut is not kept."""
+        """Yield the body in pieces; the boundaries of the chunks are not kept."""
         while piece := self.read(amt or _PIECE, decode_content=decode_content):
             yield piece
 
     def release_conn(self) -> None:
-        """Release the connection, unless it works for another response by now."""
+        """Release the connection, unless it already works for another response."""
         if getattr(self.connection, "wire", self.wire) is self.wire:
             super().release_conn()
 
 
 class Connection(HTTPConnection):
-    """A connection that keeps the limits of the attempt it works for.
+    """A connection that stays within the limits of the attempt it works for.
 
     Attributes:
         limits: Those limits.
-        wire: The last response that arrived on it. Not urllib3's around it, which knows the pool:
-            a pool that is known to its own connections would never be collected.
-        expires: When it is not used again, on the monotonic clock.
+        wire: The last response that arrived on it. Not urllib3's wrapper, which refers to the pool:
+            a pool that its own connections refer to would never be collected.
+        expires: When it can no longer be used, on the monotonic clock.
     """
 
     limits: Limits
@@ -88,7 +88,7 @@ class Connection(HTTPConnection):
 
     @property
     def timeout(self) -> float | None:
-        """The seconds that are left; setting a `TimeLeft` sets the limits."""
+        """The seconds left; setting a `TimeLeft` sets the limits."""
         return self.limits.wait()
 
     @timeout.setter
@@ -104,7 +104,7 @@ class Connection(HTTPConnection):
         headers: Mapping[str, str] | None = None,
         scheme: str = "http",
     ) -> None:
-        """Remember where the proxy is to connect to."""
+        """Remember where the proxy must connect to."""
         super().set_tunnel(host, port, headers, scheme)
         name = host.strip("[]")
         self._tunnel_to = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
@@ -116,11 +116,11 @@ class Connection(HTTPConnection):
         super().connect()
         self.limits.connected()
         if isinstance(self.sock, (ssl.SSLSocket, SSLTransport)):
-            # A connection cut without TLS's close_notify must not pass for a response's end.
+            # A connection cut without TLS's close_notify must not count as a response's end.
             self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # not in typeshed
 
     def _new_conn(self) -> socket.socket:
-        # socket.create_connection has one timeout for each address, and none for the look-up.
+        # socket.create_connection has one timeout for each address, and none for the lookup.
         limits = self.limits
         addresses = resolve(self._name.strip("[]"), self.port, limits.wait())
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -179,8 +179,8 @@ class Connection(HTTPConnection):
             self._request = (method, url)
             self._send_head_and_body(method, url, body, headers or {})
         except OSError as error:
-            # After some of these, urllib3 reads the response: a rejected client may be told why.
-            # What the caller's own code raised has to pass anyway.
+            # After some of these, urllib3 reads the response: it may say why the client was
+            # rejected. An exception from the caller's own code must pass through anyway.
             self._thrown = error if is_callers(error) else None
             raise
 
@@ -211,7 +211,7 @@ class Connection(HTTPConnection):
     def getresponse(self) -> RawResponse:  # type: ignore[override]
         """Read a response up to its body.
 
-        urllib3's own would parse the headers a second time, as those of an e-mail.
+        urllib3's own would parse the headers a second time, as if they were an email's.
         """
         if self._thrown is not None:
             raise self._thrown
@@ -265,7 +265,7 @@ class Connection(HTTPConnection):
         return not (isinstance(sock, ssl.SSLSocket) and sock.pending())
 
     def close(self) -> None:
-        """Close the connection, but no file that took over its descriptor."""
+        """Close the connection, but not a file that took over its descriptor."""
         try:
             if self.sock is not None and not self._has_its_descriptor():
                 self._plain_socket().detach()
@@ -277,8 +277,8 @@ class Connection(HTTPConnection):
     def _has_its_descriptor(self) -> bool:
         """Tell whether the descriptor is still this socket's.
 
-        A stranger, such as a daemon that closes all of them, may have closed it, and then opened
-        another file or socket that has the same number.
+        Other code, such as a daemon that closes all descriptors, may have closed it, and then
+        opened another file or socket with the same number.
         """
         try:
             return bool(self._plain_socket().getsockname() == self._address)

@@ -43,7 +43,7 @@ class Failure(Record):
         maybe_applied: Whether the request may have left.
         is_retryable: Whether another attempt may succeed.
         cause: The exception behind it.
-        proxy: The URL of the proxy that was asked.
+        proxy: The URL of the proxy that was used.
     """
 
     kind: type[ApiException]
@@ -66,7 +66,7 @@ class Failure(Record):
 
     @property
     def outcome(self) -> Outcome:
-        """What the retry policy has to know."""
+        """What the retry policy needs to know."""
         return Outcome(is_retryable=self.is_retryable, sent=self.maybe_applied)
 
     def to_error(
@@ -94,8 +94,8 @@ def failure_of(error: BaseException, sent: bool, proxy: str | None, most: int) -
     Args:
         error: What the attempt raised.
         sent: Whether the request may have left.
-        proxy: The URL of the proxy that was asked.
-        most: The bytes that the body may have.
+        proxy: The URL of the proxy that was used.
+        most: The maximum size of the body, in bytes.
     """
     root = root_of(error)
     if is_callers(root):
@@ -115,7 +115,7 @@ def failure_of(error: BaseException, sent: bool, proxy: str | None, most: int) -
 
 
 class BeforeSending:
-    """Translate what this machine lacks while a request is built: descriptors, threads, memory."""
+    """Translate a lack of descriptors, threads or memory while a request is built."""
 
     def __enter__(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The time and the bytes that an attempt may still take, and the look-up of a name within them."""
+"""The time and the bytes that an attempt has left, and name lookup within them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class TooLarge(Exception):
 
 
 class TimeLeft(float):
-    """Seconds that are left, and whose they are: how the limits reach a connection."""
+    """The seconds left, and the limits they belong to: how the limits reach a connection."""
 
     limits: Limits
 
 
 class Limits(PoolTimeout):
-    """What one attempt may still take, and what it has done so far.
+    """The time and the bytes that one attempt has left, and what it has done so far.
 
     urllib3 hands a timeout down to the connection that works for an attempt: this one.
 
@@ -66,7 +66,7 @@ class Limits(PoolTimeout):
         """Return the seconds that the next operation may block.
 
         Raises:
-            TimeoutError: If there are none left.
+            TimeoutError: If none are left.
         """
         left = self._phase_ends - time.monotonic()
         if left <= 0:
@@ -77,7 +77,7 @@ class Limits(PoolTimeout):
         """Count bytes that arrived.
 
         Raises:
-            TooLarge: If they are more than may arrive.
+            TooLarge: If more arrived than is allowed.
         """
         self.allowance -= count
         if self.allowance < 0:
@@ -90,7 +90,7 @@ class Limits(PoolTimeout):
             connection.close()
 
     def clone(self) -> Limits:
-        """Return these limits: urllib3 asks for a copy for each attempt, which they are."""
+        """Return these limits: urllib3 copies them for each attempt, and they are for one only."""
         return self
 
     def start_connect(self) -> float:
@@ -99,19 +99,19 @@ class Limits(PoolTimeout):
 
     @property
     def connect_timeout(self) -> TimeLeft:
-        """What urllib3 gives to the connection before the request."""
+        """What urllib3 passes to the connection before the request."""
         left = TimeLeft(self.wait())
         left.limits = self
         return left
 
     @property
     def read_timeout(self) -> TimeLeft:
-        """What urllib3 gives to the connection before the response."""
+        """What urllib3 passes to the connection before the response."""
         return self.connect_timeout
 
 
 class _LookUp:
-    """The look-up of a name, on a thread that all calls for this name wait for."""
+    """The lookup of a name, on a thread that all calls for this name wait for."""
 
     def __init__(self) -> None:
         self.waiting: list[queue.SimpleQueue[None]] = []
@@ -135,7 +135,7 @@ class _LookUp:
             waiting.put(None)
 
     def wait(self, seconds: float) -> Addresses:
-        """Return the addresses, or raise what the look-up raised."""
+        """Return the addresses, or raise what the lookup raised."""
         news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.waiting.append(news)
         if self.result is None:
@@ -153,14 +153,14 @@ _look_ups: dict[tuple[Any, ...], _LookUp] = {}
 
 
 def resolve(host: str, port: int, seconds: float) -> Addresses:
-    """Return the addresses of a name, called for as urllib3 does.
+    """Return the addresses of a name, looked up as urllib3 does.
 
     The system's resolver has no time limit, so it works on a thread: one for each name.
     """
     family = connection.allowed_gai_family()
     literal = family_of(host)
     if literal is not None:
-        # It needs no look-up, for which Python would load the codec of international names.
+        # It needs no lookup, for which Python would load the codec of international names.
         if family in (socket.AF_UNSPEC, literal) and socket.getaddrinfo.__module__ == "socket":
             address = (host, port) if literal == socket.AF_INET else (host, port, 0, 0)
             return [(literal, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
@@ -172,7 +172,7 @@ def resolve(host: str, port: int, seconds: float) -> Addresses:
         if look_up is mine and not threads.start(mine.run, key, name="tator-resolver"):
             mine.run(key)
     except BaseException as error:
-        # Nobody else would end this look-up, and others may wait for it already.
+        # Nobody else would end this lookup, and others may already be waiting for it.
         if _look_ups.get(key) is mine:
             del _look_ups[key]
         mine.end(OSError(f"the name could not be looked up: {error}"))

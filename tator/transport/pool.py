@@ -18,8 +18,8 @@ from tator.transport.connection import Connection, TlsConnection
 class Idle:
     """Idle connections, in place of urllib3's queue; the last one put is the first to be used.
 
-    Each step is one operation on a list, so no interrupt can leave a lock behind. It bounds what
-    is kept, not what is in use.
+    Each step is one operation on a list, so no interrupt can leave a lock behind. It limits the
+    connections that are kept, not those in use.
 
     Args:
         maxsize: How many are kept.
@@ -100,7 +100,7 @@ class Pool(HTTPConnectionPool):
         return cast(Idle, self.pool)
 
     def configure_idle(self, expiry: float | None) -> None:
-        """Set for how many seconds an idle connection is kept, and that a recorder bypasses them.
+        """Set how long an idle connection is kept; a recorder bypasses the idle ones.
 
         Args:
             expiry: The seconds; `None` for no limit.

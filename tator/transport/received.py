@@ -49,7 +49,7 @@ class Received(Record):
 
     @property
     def outcome(self) -> Outcome:
-        """What the retry policy has to know."""
+        """What the retry policy needs to know."""
         meaning = cast(Meaning, self.meaning)
         return Outcome(
             is_retryable=meaning.is_retryable,

@@ -25,13 +25,13 @@ class Stream:
     """What arrives on a connection.
 
     Args:
-        recv: Takes a number of bytes, and returns as many or fewer; none at the end.
+        recv: Takes a number of bytes, and returns up to that many; none at the end.
     """
 
     def __init__(self, recv: Callable[[int], bytes]) -> None:
         self._recv = recv
         self._kept = b""
-        self._at = 0  # what is before was read
+        self._at = 0  # everything before it was read
 
     @property
     def is_empty(self) -> bool:
@@ -42,8 +42,8 @@ class Stream:
         """Read up to `end`, which is dropped.
 
         Raises:
-            RemoteDisconnected: If the connection ended before.
-            HTTPException: If there is none in 64 KiB.
+            RemoteDisconnected: If the connection ended first.
+            HTTPException: If it is not within 64 KiB.
         """
         while True:
             kept, start = self._kept, self._at
@@ -59,11 +59,11 @@ class Stream:
             self._kept, self._at = self._kept[self._at :] + piece, 0
 
     def line(self) -> str:
-        """Read a line, which a LF ends, with a CR before or without one."""
+        """Read a line that ends with LF or CRLF."""
         return self.until(b"\n").removesuffix(b"\r").decode("latin-1")
 
     def read(self, most: int) -> bytes:
-        """Read something, `most` bytes at most; nothing at the end of the connection."""
+        """Read up to `most` bytes; none at the end of the connection."""
         if self.is_empty:
             return self._recv(min(most, _PIECE))
         piece = self._kept[self._at : self._at + most]
@@ -86,7 +86,7 @@ class Response:
         chunked, length: No body, for those who patch http.client: Sentry would leave its span open
             until http.client's own class has read one.
         will_close: `False`, so that http.client leaves the connection open until the body is
-            read; `is_reusable` says what becomes of it then.
+            read; `is_reusable` says what happens to it then.
     """
 
     will_close = False
@@ -119,7 +119,7 @@ class Response:
             self.headers, self._by_name = self._read_headers()
             length, is_chunked = _framing(self._by_name)
             if self.status == 101:
-                raise HTTPException("the server switched to a protocol that nobody asked for")
+                raise HTTPException("the server switched to a protocol that was not requested")
             if self.status >= 200:
                 break
         self._begin_body(length, is_chunked)
@@ -172,10 +172,10 @@ class Response:
         return b"".join(pieces)
 
     def read(self, amount: int | None = None) -> bytes:
-        """Read something of the body, `amount` bytes at most; all of it without an amount.
+        """Read up to `amount` bytes of the body, or all of it without an amount.
 
         Raises:
-            IncompleteRead: If the connection ends before the body.
+            IncompleteRead: If the connection ends before the body does.
             HTTPException: If a chunk is malformed.
         """
         if amount is None or amount < 0:
@@ -230,7 +230,7 @@ class Response:
             self._is_read, self._keeps_alive = True, False
 
     def flush(self) -> None:
-        """Do nothing: urllib3 asks for it of what it reads from."""
+        """Do nothing: urllib3 calls it on what it reads from."""
 
     def getheader(self, name: str, default: str | None = None) -> str | None:
         """Return the values of a header, joined by commas."""
@@ -245,7 +245,7 @@ def _items(fields: Fields, name: str) -> list[str]:
     """Return the items of a header that is a comma-separated list."""
     if name not in fields:
         return []
-    # Bare strip() would drop other characters too, and make a number of "2\x85".
+    # Bare strip() would drop other characters, too, and turn "2\x85" into a number.
     return [item.strip(" \t") for value in fields[name] for item in value.split(",")]
 
 
@@ -260,7 +260,7 @@ def _framing(fields: Fields) -> tuple[int | None, bool]:
     if encodings and encodings != ["chunked"]:
         raise HTTPException("the Transfer-Encoding is unknown")
     if len(lengths) > 1 or not all(map(_is_number, lengths)):
-        raise HTTPException("the Content-Length is not one number")
+        raise HTTPException("the Content-Length is not a single number")
     return int(lengths.pop()) if lengths else None, bool(encodings)
 
 

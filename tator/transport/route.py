@@ -1,4 +1,4 @@
-"""The way to one origin, made from one reading of the settings."""
+"""The route to one origin, made from a single read of the settings."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ Key: TypeAlias = tuple[Any, ...]
 
 
 class Route(Record):
-    """The way to one origin.
+    """The route to one origin.
 
     Attributes:
-        key: The values that tell it from another route.
+        key: The values that distinguish it from another route.
         origin: The URL of the server, without a path.
         process: The process that made it.
         pool: Its connections.
@@ -85,7 +85,7 @@ class Route(Record):
 
 
 def key_of(url: str, values: Mapping[str, Any]) -> Key:
-    """Return what a route is made from: origin, process, and one reading of a configuration."""
+    """Return what a route is made from: origin, process, and a single read of a configuration."""
     origin = url[: url.index("/", len("https://"))]
     return (origin, os.getpid(), *_read_settings(values))
 
@@ -130,7 +130,7 @@ def make_route(key: Key, known: Route | None) -> Route:
             "port": port,
         }
         if scheme == "https" or proxy or family_of(host) is None:
-            codecs.lookup("idna")  # imported here, and not where a look-up or ssl needs it
+            codecs.lookup("idna")  # imported here, and not where a lookup or ssl needs it
         context = None
         if scheme == "https" or (proxy and proxy.startswith("https:")):
             is_known = known is not None and known.key[_TLS] == key[_TLS]
@@ -159,10 +159,10 @@ def is_loopback(host: str) -> bool:
 
 @contextmanager
 def _making_alone() -> Iterator[None]:
-    """Make one route at a time, and let nobody fork meanwhile.
+    """Make one route at a time, and prevent forks meanwhile.
 
     A child that is forked in the middle of an import would wait for that import forever. A thread
-    that waits a second for the lock goes on without it: a signal handler may wait for a call of
+    that waits a second for the lock continues without it: a signal handler may wait for a call of
     another thread.
     """
     lock = _lock()

@@ -28,9 +28,9 @@ def make_context(values: Mapping[str, Any]) -> ssl.SSLContext:
     """
     cert_file, key_file = values["cert_file"], values["key_file"]
     if key_file and not cert_file:
-        raise ApiValueError(reason="key_file needs a cert_file beside it")
+        raise ApiValueError(reason="key_file requires a cert_file")
     name, bundle = _bundle(values["ssl_ca_cert"])
-    source, hint = "environment variable SSLKEYLOGFILE", "Unset it, or name a file to write."
+    source, hint = "environment variable SSLKEYLOGFILE", "Unset it, or set it to a writable file."
     try:
         context = create_urllib3_context()
         source, hint = name, "It must be a readable PEM file."
@@ -40,7 +40,7 @@ def make_context(values: Mapping[str, Any]) -> ssl.SSLContext:
             context.load_verify_locations(bundle)
         if cert_file:
             source = "key_file" if key_file else "cert_file"
-            hint = "It must be a readable PEM file; a key must be without a passphrase."
+            hint = "It must be a readable PEM file; a key must not have a passphrase."
             # Without a password, OpenSSL would stop and ask for one at the terminal.
             context.load_cert_chain(cert_file, key_file, password="")
     except (OSError, ValueError) as error:

@@ -186,7 +186,9 @@ def test_a_407_on_connect_is_not_retried() -> None:
     for status, is_retryable in ((407, False), (502, True)):
         found = failure(TunnelError(status, "Whatever"), sent=False, proxy=PROXY)
         assert (found.kind, found.is_retryable) == (ApiProxyError, is_retryable)
-        assert found.reason == f"Proxy connection failed: the proxy responded {status} Whatever"
+        assert (
+            found.reason == f"Proxy connection failed: the proxy responded with {status} Whatever"
+        )
 
 
 def test_a_proxy_is_blamed_only_before_the_request_has_left() -> None:

@@ -1,4 +1,4 @@
-"""Stops the laboratory's jobs: what its scripts use instead of Tator's SDK."""
+"""Stop the laboratory's jobs: its scripts import this package instead of Tator's SDK."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class StopFailed(Exception):
     """Something could not be stopped.
 
     Attributes:
-        still_running: Whether it certainly was not stopped; if not, check it on the server.
+        still_running: Whether it was certainly not stopped; if `False`, check it on the server.
     """
 
     def __init__(self, reason: str, still_running: bool) -> None:
