@@ -71,12 +71,13 @@ class Connections:
             connections, threads = list(self._open), list(self._threads)
         for connection in connections:
             with suppress(OSError):  # it may have ended by itself
-                connection.shutdown(socket.SHUT_RDWR)
+                # An SSL socket's own shutdown takes TLS away under a thread in its handshake.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
 
     def leave_to_the_parent(self) -> None:
-        """Release every socket in a forked child: what it held open would never seem closed."""
+        """Release every socket in a forked child, where an open one would never seem closed."""
         self.closed = threading.Event()  # the lock within may have been held at the fork
         self.closed.set()
         for shared in (self._listener, *self._open):
@@ -149,7 +150,7 @@ def read_request(stream: BinaryIO, proceed: Callable[[], object]) -> tuple[Reque
 
     Args:
         stream: What the client sends.
-        proceed: Called before the body is read, if the client waits for a word.
+        proceed: Called before the body is read, if the client waits for permission to send it.
 
     Raises:
         MalformedError: If it can't be read.
@@ -223,7 +224,7 @@ def _read_exactly(stream: BinaryIO, count: int) -> bytes:
 def _encode(
     response: Response, keep_alive: bool, without_body: bool = False, cut: int = 0
 ) -> bytes:
-    """Write a response as bytes; `cut` of those that are announced are missing."""
+    """Write a response as bytes; `cut` of the announced bytes are missing."""
     headers = {
         "Server": "LocalTator",
         "Date": formatdate(usegmt=True),

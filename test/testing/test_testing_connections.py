@@ -6,6 +6,7 @@ import http.client
 import os
 import socket
 import ssl
+import sys
 import threading
 from contextlib import suppress
 
@@ -282,6 +283,22 @@ def test_closing_cuts_a_handshake(authority: trustme.CA, server_context: ssl.SSL
         with suppress(ConnectionError):
             while connection.recv(4096):
                 pass
+
+
+def test_closing_may_meet_the_start_of_a_handshake(server_context: ssl.SSLContext) -> None:
+    """A thread that is about to begin a handshake when the server closes ends without a word."""
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(100):
+            with LocalTator(ssl_context=server_context) as server:
+                clients = [socket.create_connection(address(server)) for _ in range(6)]
+                for client in clients:
+                    client.sendall(b"\x16")
+            for client in clients:
+                client.close()
+    finally:
+        sys.setswitchinterval(switching)
 
 
 def test_servers_leave_nothing_behind() -> None:
