@@ -52,7 +52,8 @@ class ExecutorWorkers(Workers):
     @property
     def has_room(self) -> bool:
         """Whether another ID may begin."""
-        return super().has_room and len(self._futures) < self._most_tasks
+        # A future may still be here just after its last ID has ended.
+        return not self.in_progress or (super().has_room and len(self._futures) < self._most_tasks)
 
     def begin(self, run_uid: str, given: Given) -> None:
         """Add an ID to the chunk, and submit the chunk if it is full."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from gates import TOKEN, Gate
 
 import tator
 from tator import bulk
+from tator.bulk_executors import ExecutorWorkers
 from tator.testing import LocalTator
 
 
@@ -410,6 +412,33 @@ def test_row_56_a_run_ends_after_a_callback_is_lost(
     run_uids = server.launch(3).run_uids
     result = bulk.delete_jobs(api, run_uids, executor=Inline())
     assert result.deleted == list(run_uids)
+
+
+class LateCallback(ExecutorWorkers):
+    """Its future is still there when the outcome of its last ID has been taken out."""
+
+    def __init__(self, api: tator.JobApi, executor: Executor) -> None:
+        super().__init__(api, contextvars.copy_context(), 1, executor)
+        self.go_on = threading.Event()
+
+    def tell(self, run_uid: str) -> None:
+        """Tell it, and hold the callback."""
+        super().tell(run_uid)
+        assert self.go_on.wait(30)
+
+
+def test_another_id_can_begin_when_none_is_in_progress(
+    server: LocalTator, api: tator.JobApi
+) -> None:
+    """Without room, the run would take the IDs for finished, and forget those that are left."""
+    with ThreadPoolExecutor(1) as executor:
+        workers = LateCallback(api, executor)
+        workers.begin("an ID", "an ID")
+        assert not workers.has_room
+        assert workers.take_out()
+        has_room = workers.has_room
+        workers.go_on.set()
+    assert has_room
 
 
 def test_the_arguments_of_a_task_show_no_token(server: LocalTator, api: tator.JobApi) -> None:
