@@ -22,7 +22,7 @@ from tator.transport.failures import before_sending
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-    from tator.async_result import Workers
+    from tator.async_result import CallThreads
 
 __all__ = ["ApiClient", "HttpInfo"]
 
@@ -72,7 +72,7 @@ class ApiClient:
         self._assigned = (configuration, 0)  # and the thread that assigned it
         self.last_response: RESTResponse | BaseHTTPResponse | None = None
         self.rest_client: RESTClientObject = RESTClientObject(configuration)
-        self._workers: Workers | None = None
+        self._workers: CallThreads | None = None
 
     def __enter__(self) -> ApiClient:
         return self
@@ -362,14 +362,14 @@ class ApiClient:
         checks.reject("configuration", "is assigned too often by other threads")
 
     def _send_later(self, call: Call) -> Any:
-        from tator.async_result import AsyncResult, Workers  # half of all programs need none
+        from tator.async_result import AsyncResult, CallThreads  # half of all programs need none
 
         # On this thread, so that the warning points at the caller's line.
         self.rest_client.warn_once(call.url, call.headers)
         workers = self._workers
         if workers is None:
             most = self.configuration.connection_pool_maxsize
-            workers = self._workers = Workers(most)
+            workers = self._workers = CallThreads(most)
         handle: AsyncResult[Any] = AsyncResult(lambda: self._send(call))
         workers.run(handle.run)
         return handle

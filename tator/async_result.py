@@ -207,7 +207,7 @@ def _end_wait(waiter: Future[None]) -> None:
         waiter.set_result(None)
 
 
-class Workers:
+class CallThreads:
     """Threads that make calls: started when there is work, ended when this object is dropped.
 
     A forked child gets separate threads.

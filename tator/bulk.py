@@ -123,8 +123,9 @@ def iter_delete_jobs(
 
     Raises:
         ApiTypeError, ApiValueError: If an argument can't be used; nothing was sent.
-        Exception: If your code raised it. From `run_uids` or your hook, it is raised after the
-            outcomes of all requests in flight; from a signal handler, at once.
+        Exception: If your code raised it. From your hook, or while `run_uids` was read, it is
+            raised after the outcomes of all requests in flight; from a signal handler at any other
+            time, at once.
     """
     return _Run(api, run_uids, max_workers, executor).outcomes()
 
@@ -211,11 +212,11 @@ class _Run:
         while workers.has_room and not workers.stopped and workers.failure is None:
             try:
                 given = next(source, _END)
+                if given is _END:
+                    break
                 run_uid = checks.text_of(given)
             except Exception as error:
                 workers.failure = error  # what is in flight goes on
-                break
-            if given is _END:
                 break
             if order is not None:
                 order.setdefault(run_uid)

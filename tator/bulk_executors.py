@@ -111,8 +111,8 @@ class ExecutorWorkers(Workers):
             return  # another thread was faster
         if future.cancelled():
             for run_uid in chunk:
-                proof = None if self._proves_by_cancel else unknown("Cancelled before it ended")
-                self.note(run_uid, proof)
+                was_begun = not self._proves_by_cancel
+                self.note(run_uid, unknown("Cancelled before it ended") if was_begun else None)
         elif error := future.exception():
             self._lose(chunk, error)
         else:
@@ -189,7 +189,7 @@ class _Task(NamedTuple):
                 workers.begin(name, given)
             while len(workers.known) < len(chunk):
                 workers.wait()
-            portable.begins_with = threads if workers.left_idle() else FEW_THREADS
+            portable.begins_with = self.threads if workers.load.is_light() else FEW_THREADS
             if workers.stopped:
                 portable.stopped_run = self.run_name
         finally:

@@ -17,11 +17,10 @@ from tator.transport.callers import is_callers
 
 Given: TypeAlias = "str | UUID"
 
-_LONGEST_WAIT = 0.5  # seconds in which no Ctrl-C may be noticed
-FEW_THREADS: int = 2  # as many as one interpreter keeps busy with a server that takes no time
-_FIRST_REVIEW = 0.003  # seconds
+_LONGEST_WAIT = 0.5  # seconds; a Ctrl-C just before a wait is only noticed when the wait ends
+FEW_THREADS: int = 2  # enough to keep one interpreter busy if the server responds at once
+_FIRST_REVIEW = 0.003  # seconds after the start
 _REVIEW_EVERY = 0.01  # seconds
-_FORGETS = 1 / 8  # of the past, at each review
 
 
 class Workers:
@@ -90,7 +89,7 @@ class Workers:
     def fail(self, failure: Exception | None) -> None:
         """Stop if the caller's own code raised an exception."""
         if failure is not None:
-            self.failure = failure
+            self.failure = self.failure or failure
             self.stop()
 
     def take_out(self) -> tuple[str, Outcome | None] | None:
@@ -116,21 +115,55 @@ class Workers:
 
     @property
     def patience(self) -> float:
-        """Seconds to wait for an ID that has ended.
-
-        A Ctrl-C just before a wait, and any on Windows, is noticed when the wait ends.
-        """
+        """Seconds to wait for an ID to end. On Windows, Ctrl-C does not cut a wait short."""
         return _LONGEST_WAIT
 
     def find_lost(self) -> None:
         """Make up for work that an exception thrown into another thread cut short."""
 
 
+class _Load:
+    """How much of the recent time the threads of a run have computed.
+
+    Only one of them can compute at a time. While all wait for the server, more threads could send
+    more requests.
+    """
+
+    def __init__(self) -> None:
+        # By the number of the system's thread: all greenlets of one thread share its clock.
+        self._computed: dict[int, float] = {}
+        # The recent time begins here, with so many seconds computed by then.
+        self._begin, self._computed_before = time.monotonic(), 0.0
+
+    def measure(self) -> None:
+        """Note how long this thread has computed."""
+        self._computed[threading.get_native_id()] = time.thread_time()
+
+    def is_light(self) -> bool:
+        """Tell whether the threads computed for less than half of the recent time."""
+        took, computed = self._recent()
+        return computed < took / 2
+
+    def forget(self) -> None:
+        """Let the recent time begin later, by an eighth of it.
+
+        What is older still counts: the system may give the processor to others for a moment.
+        """
+        took, computed = self._recent()
+        self._begin += took / 8
+        self._computed_before += computed / 8
+
+    def _recent(self) -> tuple[float, float]:
+        """Return the length of the recent time, and the seconds computed in it."""
+        computed = sum(list(self._computed.values()))
+        return time.monotonic() - self._begin, computed - self._computed_before
+
+
 class ThreadWorkers(Workers):
     """Threads of a run. If none can be started, the thread of the run makes the calls.
 
-    At first, there are only a few: if the server responds at once, more would only wait for each
-    other and for the interpreter. If they leave it idle half of the time, all are started.
+    The run begins with a few: if the server responds at once, more would only wait for each other.
+    All are started when the few mostly wait for the server.
 
     Args:
         api: The `JobApi` to use.
@@ -151,14 +184,13 @@ class ThreadWorkers(Workers):
         self._context = context
         self._most_threads = threads
         self.wanted_threads: int = min(at_first, threads)
-        self._computed: dict[int, float] = {}  # seconds, of each thread of the system
-        self._since = time.monotonic(), 0.0  # a time, and the seconds computed by then
-        self._next_review = self._since[0] + _FIRST_REVIEW
-        self._room = self.wanted_threads  # the most IDs in progress while threads can be added
-        self._ended = 0  # IDs, since the last review
-        self._out_of_work: queue.SimpleQueue[None] = queue.SimpleQueue()  # told by idle threads
         self._threads: list[threading.Thread] = []
         self._todo: queue.SimpleQueue[tuple[str, Given] | None] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[None] = queue.SimpleQueue()  # not empty if a thread has no ID
+        self.load: _Load = _Load()
+        self._next_review = time.monotonic() + _FIRST_REVIEW
+        self._ended = 0  # IDs, since the last review
+        self._room = self.wanted_threads  # the most IDs in progress while threads can be added
 
     @property
     def _can_grow(self) -> bool:
@@ -195,35 +227,21 @@ class ThreadWorkers(Workers):
             if patience := self.patience:
                 # Not for each outcome: whenever one thread wakes another, both wait for a moment.
                 with suppress(queue.Empty):
-                    self._out_of_work.get(timeout=patience)
+                    self._idle.get(timeout=patience)
         if not self.patience:
             self._review()
         return run_uid
 
     def _review(self) -> None:
-        """Set the most IDs in progress, and add all threads if they are of use."""
+        """Start all threads if the few mostly wait; if not, set the most IDs in progress."""
         self._room = max(self.wanted_threads, self._ended)
         self._ended = 0
-        if self.left_idle():
+        if self.load.is_light():
             self.wanted_threads = self._most_threads
             for _ in range(self._most_threads):
                 self._hire()
-        # The past is forgotten slowly: for a moment the system may give the processor to others.
-        (now, computed), (then, computed_then) = self._clocks(), self._since
-        self._since = (
-            then + _FORGETS * (now - then),
-            computed_then + _FORGETS * (computed - computed_then),
-        )
-        self._next_review = now + _REVIEW_EVERY
-
-    def left_idle(self) -> bool:
-        """Tell whether the threads recently left the interpreter idle half of the time."""
-        (now, computed), (then, computed_then) = self._clocks(), self._since
-        return computed - computed_then < (now - then) / 2
-
-    def _clocks(self) -> tuple[float, float]:
-        """Return the time, and the seconds that all threads have computed."""
-        return time.monotonic(), sum(list(self._computed.values()))
+        self.load.forget()
+        self._next_review = time.monotonic() + _REVIEW_EVERY
 
     def begin(self, run_uid: str, given: Given) -> None:
         """Put an ID into the queue of the threads."""
@@ -280,12 +298,12 @@ class ThreadWorkers(Workers):
         try:
             return self._todo.get_nowait()
         except queue.Empty:
-            if self._out_of_work.empty():
-                self._out_of_work.put(None)
+            if self._idle.empty():
+                self._idle.put(None)
             return self._todo.get()
 
     def _do(self, run_uid: str, given: Given) -> None:
-        claim = (threading.current_thread(),)
+        claim = (threading.current_thread(),)  # equal to this thread's other claims, but not one
         if self.taken.setdefault(run_uid, claim) is not claim:
             return  # it is in the queue twice, and another thread was faster
         if run_uid not in self.in_progress:
@@ -302,7 +320,7 @@ class ThreadWorkers(Workers):
         except Exception as error:
             outcome = unknown(f"delete_job raised {type(error).__name__}")
             self.fail(error)
-        self._computed[threading.get_native_id()] = time.thread_time()
+        self.load.measure()
         self.note(run_uid, outcome)
 
 

@@ -288,7 +288,9 @@ class RESTClientObject:
                     return received.raw
                 return RESTResponse(received.raw, received.data, attempts, maybe_applied)
             outcome = received.outcome
-            delay = policy.delay(outcome, call.method, retries, call.values["retries"], ends)
+            delay = policy.seconds_until_retry(
+                outcome, call.method, retries, call.values["retries"], ends
+            )
             if delay is None:
                 redactor = Redactor(call.headers, received.proxy)
                 return received.to_error(redactor, call.method, call.url, attempts, maybe_applied)

@@ -72,7 +72,7 @@ class RetryPolicy:
         is_near = 0 < seconds <= _LONGEST_RETRY_AFTER
         return seconds if is_near and self._quiet_until < ends else 0.0
 
-    def delay(
+    def seconds_until_retry(
         self, outcome: Outcome, method: str, retries: int, most: int, ends: float
     ) -> float | None:
         """Return the seconds until the next attempt; `None` if there must be none.

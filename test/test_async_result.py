@@ -25,7 +25,7 @@ import pytest
 from peers import UID, Connection, Peer, answering, http, make_api
 
 import tator
-from tator.async_result import AsyncResult, ResultNotReady, Workers
+from tator.async_result import AsyncResult, CallThreads, ResultNotReady
 from tator.testing import LocalTator
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -38,7 +38,7 @@ def api(local_tator: LocalTator) -> tator.JobApi:
     return tator.get_api(local_tator.host, local_tator.token)
 
 
-def submit(workers: Workers, call: Callable[[], Any]) -> AsyncResult[Any]:
+def submit(workers: CallThreads, call: Callable[[], Any]) -> AsyncResult[Any]:
     """Have a thread make a call."""
     handle = AsyncResult(call)
     workers.run(handle.run)
@@ -145,7 +145,7 @@ def test_row_56_a_worker_survives_its_callbacks(
     kind: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a callback raises is logged; the thread makes the next call, and all callbacks run."""
-    workers = Workers(1)
+    workers = CallThreads(1)
     busy, called = threading.Event(), threading.Event()
 
     def fail(handle: AsyncResult[Any]) -> None:
@@ -266,7 +266,7 @@ def test_row_51_a_handle_that_is_abandoned_logs_nothing(
 
 def test_a_call_may_end_after_the_loop_of_its_waiter(caplog: pytest.LogCaptureFixture) -> None:
     """A loop that is closed is told nothing."""
-    workers, busy = Workers(1), threading.Event()
+    workers, busy = CallThreads(1), threading.Event()
     handle = submit(workers, lambda: busy.wait(10))
     waiting = handle.__await__()
 
@@ -315,7 +315,7 @@ def test_row_56_a_failed_handle_can_be_read_again_and_again() -> None:
 
 def test_row_51_abandoned_waits_leave_nothing_behind() -> None:
     """2,000 cancelled waits for one handle keep no memory, and it still can be read."""
-    workers, busy = Workers(1), threading.Event()
+    workers, busy = CallThreads(1), threading.Event()
     handle = submit(workers, lambda: busy.wait(30))
 
     def give_up() -> None:
@@ -390,7 +390,7 @@ def test_one_thread_makes_all_calls_if_there_are_no_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """If no second thread can be had, the first makes both calls; then there is room again."""
-    workers, busy = Workers(2), threading.Event()
+    workers, busy = CallThreads(2), threading.Event()
     first = submit(workers, lambda: busy.wait(10) and threading.current_thread())
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
@@ -466,7 +466,7 @@ def test_an_idle_thread_keeps_neither_call_nor_result() -> None:
     class Result:
         """Something that can be referred to weakly."""
 
-    workers = Workers(1)
+    workers = CallThreads(1)
     handle = submit(workers, Result)
     result = weakref.ref(handle.get(10))
     submit(workers, int).get(10)
@@ -483,7 +483,7 @@ class Thrown(BaseException):
 @pytest.mark.parametrize("kind", [Thrown, RuntimeError, SystemExit])
 def test_row_56_an_exception_in_an_idle_worker_stops_no_call(kind: type[BaseException]) -> None:
     """It strikes when the thread takes its next call, which is made anyway."""
-    workers = Workers(1)
+    workers = CallThreads(1)
     for _ in range(20):
         thread = submit(workers, threading.current_thread).get(10)
         submit(workers, int).get(10)  # the thread is idle now, or soon
@@ -503,7 +503,7 @@ def outcome_of(handle: AsyncResult[Any], kind: type[BaseException]) -> Any:
 @pytest.mark.untraced
 def test_row_56_an_exception_within_a_call_ends_that_call_alone() -> None:
     """The handle says that the outcome is unknown, and the thread goes on."""
-    workers = Workers(1)
+    workers = CallThreads(1)
     begun, never = threading.Event(), threading.Event()
 
     def call() -> None:
@@ -620,7 +620,7 @@ def test_row_56_a_task_is_called_again_after_an_exception() -> None:
         if len(calls) == 1:
             raise Thrown
 
-    workers = Workers(1)
+    workers = CallThreads(1)
     workers.run(struck)
     assert submit(workers, lambda: "next").get(10) == "next"
     assert calls == ["struck", "struck"]
@@ -633,7 +633,7 @@ def test_row_56_a_call_that_ends_its_thread_is_an_error() -> None:
         raise SystemExit
 
     with pytest.raises(tator.ApiConnectionError, match="SystemExit") as caught:
-        submit(Workers(1), leave).get(10)
+        submit(CallThreads(1), leave).get(10)
     assert caught.value.maybe_applied
 
 

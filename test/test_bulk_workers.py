@@ -449,6 +449,15 @@ def test_each_id_has_a_thread_while_threads_can_be_added(
     assert gate.most_held == 5
 
 
+def test_the_first_exception_of_the_callers_code_is_the_one_to_raise(
+    crew: bulk_workers.ThreadWorkers,
+) -> None:
+    first = KeyError("a hook's")
+    crew.fail(first)
+    crew.fail(ValueError("that of a hook beside it"))
+    assert crew.failure is first
+
+
 def test_threads_of_the_caller_share_the_client(server: LocalTator, api: tator.JobApi) -> None:
     """Within the process nothing is pickled, so that any hook works."""
     api.api_client.configuration.refresh_api_key_hook = lambda configuration: None

@@ -36,7 +36,7 @@ def delay(
     most: int = 2,
     seconds: float = inf,
 ) -> float | None:
-    return policy.delay(outcome, method, retries, most, time.monotonic() + seconds)
+    return policy.seconds_until_retry(outcome, method, retries, most, time.monotonic() + seconds)
 
 
 def spend(policy: RetryPolicy) -> int:
