@@ -73,7 +73,7 @@ def slugs(page: Path) -> set[str]:
 
 
 def run_example(example: Example, directory: Path) -> Run:
-    """Run a program beside a separate server, on which seven jobs run."""
+    """Run a program beside a separate server, on which ten jobs run."""
     program = directory / "test_example.py"
     program.write_text(example.code, encoding="utf-8")
     (directory / "tator_rest").mkdir()  # where a generator would write
@@ -82,14 +82,15 @@ def run_example(example: Example, directory: Path) -> Run:
         options = ["-q", "-p", "no:cacheprovider", "-p", "tator.testing.pytest_plugin"]
         command = [sys.executable, "-m", "pytest", *options, str(program)]
     with LocalTator(server=example.server) as server:
+        run_uid, *run_uids = server.launch(5, PROJECT).run_uids
         group = server.launch(3, PROJECT)
-        server.launch(2, PROJECT)
         transcodes = server.launch(2, PROJECT, "transcode")
         environment = {
             **os.environ,
             "TATOR_HOST": server.host,
             "TATOR_TOKEN": server.token,
-            "RUN_UID": group.run_uids[0],
+            "RUN_UID": run_uid,
+            "RUN_UIDS": " ".join(run_uids),
             "GROUP_ID": group.group_id,
             "PROJECT": str(PROJECT),
             "TRANSCODE_UID": transcodes.run_uids[0],
