@@ -138,7 +138,7 @@ def _about_credentials(message: str) -> str:
         return "Ask an administrator of the server to activate the user."
     if message.startswith("Invalid token"):
         return "Copy the token again from your account: the server does not know this one."
-    return "Check the token in configuration.api_key, and its prefix."
+    return "Check the token in configuration.api_key (or TATOR_TOKEN), and its prefix."
 
 
 def _about_waiting(error: ApiException) -> str:

@@ -65,7 +65,7 @@ class Call(Record):
             are_needed=self.needs_token,
             sent=next(named, None),
             are_set=has_token,
-            host_setting="Configuration.host" if is_configured else "_host",
+            host_setting="Configuration.host (or TATOR_HOST)" if is_configured else "_host",
         )
 
     def result(

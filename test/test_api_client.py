@@ -217,7 +217,7 @@ def test_an_unusable_token_of_the_environment_hides_no_error(
         (
             response("301 Moved", "", "Location: https://new.example/rest/Job/a"),
             "/rest/Job/a",
-            "set Configuration.host to 'https://new.example'",
+            "set Configuration.host (or TATOR_HOST) to 'https://new.example'",
         ),
     ],
 )

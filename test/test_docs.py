@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,7 +74,7 @@ def slugs(page: Path) -> set[str]:
 
 
 def run_example(example: Example, directory: Path) -> Run:
-    """Run a program beside a separate server, on which seven jobs run."""
+    """Run a program beside a separate server, on which ten jobs run."""
     program = directory / "test_example.py"
     program.write_text(example.code, encoding="utf-8")
     (directory / "tator_rest").mkdir()  # where a generator would write
@@ -82,14 +83,15 @@ def run_example(example: Example, directory: Path) -> Run:
         options = ["-q", "-p", "no:cacheprovider", "-p", "tator.testing.pytest_plugin"]
         command = [sys.executable, "-m", "pytest", *options, str(program)]
     with LocalTator(server=example.server) as server:
+        run_uid, *run_uids = server.launch(5, PROJECT).run_uids
         group = server.launch(3, PROJECT)
-        server.launch(2, PROJECT)
         transcodes = server.launch(2, PROJECT, "transcode")
         environment = {
             **os.environ,
             "TATOR_HOST": server.host,
             "TATOR_TOKEN": server.token,
-            "RUN_UID": group.run_uids[0],
+            "RUN_UID": run_uid,
+            "RUN_UIDS": " ".join(run_uids),
             "GROUP_ID": group.group_id,
             "PROJECT": str(PROJECT),
             "TRANSCODE_UID": transcodes.run_uids[0],
@@ -122,6 +124,43 @@ def test_an_example_runs_unchanged(example: Example, runs: dict[Example, Future[
     run = runs[example].result()
     assert run.process.returncode == 0, run.process.stdout + run.process.stderr
     assert example.cancels in (None, run.cancelled), run.process.stdout
+
+
+def run_in_order(code: str, directory: Path, environment: dict[str, str]) -> None:
+    """Run a block, and compare what it prints with the comments after its calls of `print`."""
+    program = directory / "example.py"
+    program.write_text(code, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, str(program)],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    for comment in re.findall(r"^ *print\(.*\)  # (.+)$", code, re.MULTILINE):
+        assert comment in run.stdout, code
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/Bulk.md", "docs/Errors.md", "docs/Servers.md"])
+def test_the_examples_of_a_page_run_in_order(name: str, tmp_path: Path) -> None:
+    """With the lines that `python -m tator.testing` prints, each prints what its comments say."""
+    command = [sys.executable, "-m", "tator.testing", "--server", TODAY]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        environment = dict(os.environ)
+        try:
+            while "RUN_UIDS" not in environment:
+                (setting,) = shlex.split(server.stdout.readline().removeprefix("export "))
+                environment.update([setting.split("=", 1)])
+            for match in BLOCK.finditer((ROOT / name).read_text(encoding="utf-8")):
+                if not (match["comment"] or "").startswith("server: "):
+                    run_in_order(match["code"], tmp_path, environment)
+        finally:
+            server.terminate()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -216,7 +216,11 @@ def test_a_token_that_call_api_kept_is_named() -> None:
         (400, failure(SPACES), "Copy the token again"),
         (403, body(detail=INACTIVE), "Ask an administrator"),
         (400, failure(INACTIVE), "Ask an administrator"),
-        (401, b"<html>Who?</html>", "Check the token in configuration.api_key, and its prefix."),
+        (
+            401,
+            b"<html>Who?</html>",
+            "Check the token in configuration.api_key (or TATOR_TOKEN), and its prefix.",
+        ),
     ],
 )
 def test_a_rejected_token_says_what_is_wrong_with_it(status: int, data: bytes, told: str) -> None:

@@ -420,7 +420,7 @@ def test_a_call_tells_hints_of_its_token_whatever_the_case_of_the_header() -> No
 def test_a_call_tells_hints_where_its_host_is_set() -> None:
     """A host that begins with the configured one is another."""
     for configured, setting in (
-        (HOST, "Configuration.host"),
+        (HOST, "Configuration.host (or TATOR_HOST)"),
         (f"{HOST[:-1]}", "_host"),
         ("/", "_host"),
     ):

@@ -400,7 +400,7 @@ IN_FRONT = {
         NotFoundException,
         False,
         None,
-        "There is no such path on this server: check Configuration.host",
+        "There is no such path on this server: check Configuration.host (or TATOR_HOST)",
     ),
     "the login page": Failed(
         call_api("/rest/"),
@@ -409,7 +409,7 @@ IN_FRONT = {
         RedirectException,
         False,
         None,
-        "which is another endpoint: check Configuration.host",
+        "which is another endpoint: check Configuration.host (or TATOR_HOST)",
         location="/accounts/login/?next=/rest/",
     ),
     "another method, before June 2020": Failed(
@@ -437,7 +437,7 @@ IN_FRONT = {
         tator.ApiResponseError,
         True,
         "not a valid Tator response",
-        "Check that Configuration.host is a Tator server",
+        "Check that Configuration.host (or TATOR_HOST) is a Tator server",
     ),
     "a host that the server does not know": Failed(
         job,
@@ -470,7 +470,7 @@ IN_FRONT = {
         RedirectException,
         False,
         None,
-        "set Configuration.host to 'https://tator.test'",
+        "set Configuration.host (or TATOR_HOST) to 'https://tator.test'",
         location=f"https://tator.test/rest/Job/{UID}",
     ),
     "the backend is down": Failed(

@@ -15,11 +15,18 @@ from tator.testing.messages import Request
 from tator.testing.responses import GENERATIONS
 from tator.testing.server import LocalTator
 
+_GROUP = 3  # jobs
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until Ctrl-C, and show each request with the status of its response."""
     parser = argparse.ArgumentParser(prog="python -m tator.testing", description=__doc__)
-    parser.add_argument("--jobs", type=_count, default=5, help="how many jobs to launch (5)")
+    parser.add_argument(
+        "--jobs",
+        type=_count,
+        default=5,
+        help=f"how many jobs to launch beside a group of {_GROUP} (5)",
+    )
     parser.add_argument("--port", type=int, default=0, help="the port (a free one)")
     parser.add_argument("--token", type=_token, help="the token (a new random one)")
     parser.add_argument(
@@ -40,15 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with server:
             server.on_request = _log
-            group = server.launch(options.jobs)
+            run_uids = server.launch(options.jobs).run_uids
+            group = server.launch(_GROUP)
+            (transcode,) = server.launch(kind="transcode").run_uids
             token = shlex.quote(server.token)
             _say(f"export TATOR_HOST={server.host}", f"export TATOR_TOKEN={token}")
-            _say(f"export GROUP_ID={group.group_id}")
-            if "Jobs" in GENERATIONS[options.server].endpoints:
-                _say(f"export PROJECT={group.project}")  # a group is cancelled with it there
-                (transcode,) = server.launch(project=group.project, kind="transcode").run_uids
-                _say(f"export TRANSCODE_UID={transcode}")
-            _say(*_lines(group.run_uids))
+            _say(f"export PROJECT={group.project}", f"export GROUP_ID={group.group_id}")
+            _say(f"export TRANSCODE_UID={transcode}", *_lines(run_uids))
             stopped.wait()
     finally:
         for number, handler in previous.items():
@@ -56,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _lines(run_uids: Sequence[str]) -> list[str]:
-    # A shell keeps the first; the others are there to be copied.
+    # One job for a single call, the others for a bulk run.
     first, rest = run_uids[:1], run_uids[1:]
-    return [*(f"export RUN_UID={uid}" for uid in first), *(f"# job:   {uid}" for uid in rest)]
+    lines = [f"export RUN_UID={uid}" for uid in first]
+    return [*lines, f"export RUN_UIDS='{' '.join(rest)}'"] if rest else lines
 
 
 def _count(text: str) -> int:

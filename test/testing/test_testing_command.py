@@ -90,9 +90,11 @@ def test_the_command_prints_the_settings_to_paste(tmp_path: Path, number: signal
         assert process.stderr is not None
         host = process.stdout.readline().strip().removeprefix("export TATOR_HOST=")
         assert process.stdout.readline() == "export TATOR_TOKEN=secret\n"
+        assert process.stdout.readline() == "export PROJECT=1\n"
         assert process.stdout.readline().startswith("export GROUP_ID=")
+        assert process.stdout.readline().startswith("export TRANSCODE_UID=")
         uid = process.stdout.readline().strip().removeprefix("export RUN_UID=")
-        assert process.stdout.readline().startswith("# job:   ")
+        assert process.stdout.readline().startswith("export RUN_UIDS='")
         connection = http.client.HTTPConnection(host.partition("//")[2])
         connection.request("DELETE", f"/rest/Job/{uid}", headers={"Authorization": "Token secret"})
         assert connection.getresponse().status == 200
@@ -132,12 +134,12 @@ def test_its_command_says_which_option_is_wrong(
 
 
 @pytest.mark.parametrize(
-    ("server", "project", "status"), [("2020-05", [], 500), ("2025-06", ["export PROJECT=1"], 404)]
+    ("server", "jobs", "status"), [("2020-05", 1, 500), ("2020-08", 3, 400), ("2025-06", 0, 404)]
 )
 def test_its_command_ends_with_a_signal(
-    monkeypatch: pytest.MonkeyPatch, server: str, project: list[str], status: int
+    monkeypatch: pytest.MonkeyPatch, server: str, jobs: int, status: int
 ) -> None:
-    """The command serves until a signal comes, and puts the handlers back."""
+    """The command serves until a signal comes, puts the handlers back, and names each setting."""
     before = signal.getsignal(signal.SIGTERM)
     said: list[str] = []
 
@@ -145,7 +147,7 @@ def test_its_command_ends_with_a_signal(
         """Uses the server as soon as its settings are there, and stops it."""
 
         def flush(self) -> None:
-            if said or "RUN_UID" not in self.getvalue():
+            if said or "TRANSCODE_UID" not in self.getvalue():
                 return
             said.extend(self.getvalue().splitlines())
             host = said[0].removeprefix("export TATOR_HOST=http://")
@@ -157,7 +159,11 @@ def test_its_command_ends_with_a_signal(
 
     monkeypatch.setattr(sys, "stdout", Shell())
     monkeypatch.setattr(sys, "stderr", log := io.StringIO())
-    __main__.main(["--jobs", "1", "--token", "mine", "--server", server])
-    assert [line for line in said if "PROJECT" in line] == project
+    __main__.main(["--jobs", str(jobs), "--token", "mine", "--server", server])
+    settings = dict(line.removeprefix("export ").split("=", 1) for line in said)
+    always = {"TATOR_HOST", "TATOR_TOKEN", "PROJECT", "GROUP_ID", "TRANSCODE_UID"}
+    singles = {"RUN_UID": 1, "RUN_UIDS": jobs - 1}
+    assert set(settings) == always | {name for name, count in singles.items() if jobs and count}
+    assert len(settings.get("RUN_UIDS", "").split()) == max(jobs - 1, 0)
     assert signal.getsignal(signal.SIGTERM) is before
     assert log.getvalue() == f"DELETE /rest/Job/x {status}\n"
