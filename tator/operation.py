@@ -105,7 +105,8 @@ class Call(Record):
                 return data
             problem: str | None = f"{_NOT_VALID} (null)"
         except ApiResponseError as error:
-            problem = error.message
+            # Masked before it is kept: a traceback of the error below shows this frame.
+            problem = error.message and redactor_of(self.headers).text(error.message)
         redactor = redactor_of(self.headers)
         # A response that a test makes up has a status, data and headers.
         raise ApiResponseError(
@@ -113,7 +114,7 @@ class Call(Record):
             redactor.text(getattr(response, "reason", "")),
             body=kept_body(response.data, redactor),
             headers=kept_headers(response.getheaders(), redactor),
-            message=problem and redactor.text(problem),
+            message=problem,
             method=self.method,
             url=self.url,
             attempts=getattr(response, "attempts", 1),

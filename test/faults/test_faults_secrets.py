@@ -9,7 +9,7 @@ import pickle
 import re
 import traceback
 from base64 import b64encode
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from conftest import PROXY_PASSWORD, PROXY_USER, Proxy
@@ -117,6 +117,29 @@ def test_row_57_an_error_shows_no_token(
     assert basic not in everything_shown(error) + str(error.body)
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         check_hidden(everything_shown(twin))
+
+
+class Picky:
+    """A model of a generator, which names the value that it rejects."""
+
+    swagger_types: ClassVar = {"uid": "str"}
+    attribute_map: ClassVar = {"uid": "uid"}
+
+    def __init__(self, uid: str | None = None) -> None:
+        raise ValueError(f"{uid} is not allowed")
+
+
+@pytest.mark.parametrize("kind", ["int", "float", "date", "datetime", Picky])
+def test_row_57_an_error_about_a_response_of_another_type_shows_no_token(kind: Any) -> None:
+    """The server sends the token back where it does not fit; no frame holds the text about it."""
+    value = {"uid": TOKEN} if kind is Picky else TOKEN
+    with LocalTator(TOKEN) as server:
+        server.route("GET", "/rest/Echo", value)
+        client = make_secret_api(server.host).api_client
+        with pytest.raises(tator.ApiResponseError) as caught:
+            client.call_api("/rest/Echo", "GET", response_type=kind, auth_settings=["TokenAuth"])
+    assert "***" in str(caught.value.message)
+    check_hidden(everything_shown(caught.value), str(caught.value.message), str(caught.value.body))
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN} ", f"{TOKEN}\t", f"{TOKEN} with a blank inside"])
