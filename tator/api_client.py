@@ -197,7 +197,7 @@ class ApiClient:
                 and to release.
             _request_timeout: Seconds for each attempt, or `(connect, read)`. Defaults to the
                 configuration's `timeout`.
-            _host: Another server for this call. `TATOR_TOKEN` is not sent there.
+            _host: Another server for this call. It gets the token of `api_key`, not `TATOR_TOKEN`.
             _request_auth: The credentials for this call, in place of `auth_settings`:
                 `{'in': 'header', 'key': …, 'value': …}`.
             response_types_map: Status → `response_type`, as openapi-generator 5 passes it.
