@@ -226,10 +226,9 @@ class ApiClient:
             if body is not None:
                 body = self.sanitize_for_serialization(body)
             host, auth, settings = self._read_settings(_host, auth_settings, _request_auth)
-            # Another thread may set a default header meanwhile, so this is a copy.
-            defaults = self.default_headers.copy()
+            # A copy, since another thread may set a default header meanwhile.
             headers = operation.headers_of(
-                defaults, (auth, header_params), formats, body is not None
+                self.default_headers.copy(), (auth, header_params), formats, body is not None
             )
             call = Call(
                 method=method,
@@ -354,6 +353,7 @@ class ApiClient:
             is_foreign = host is not None and self.configuration.is_token_from_environment
             auth: dict[str, str] = {}
             self.update_params_for_auth(auth, None, None if is_foreign else auth_settings, *more)
+            auth = mask(auth)
             after = self._assigned
             # A subclass may assign one each time that it is asked for a token.
             if after is before or after[1] == threading.get_ident():

@@ -39,6 +39,7 @@ else:
 
 JSON = "application/json"
 _NOT_VALID = "not a valid Tator response"
+_PLACE = "must have 'in': 'header', a 'key' and a 'value'"
 _PATH = re.compile(r"/[!\"$->@-\[\]-z|~]*")  # without spaces, control characters, and ? # { } \
 
 
@@ -217,7 +218,7 @@ def add_authentication(
     if request_auth:
         place = checks.mapping("_request_auth", request_auth)
         if place.get("in") != "header":
-            checks.reject("_request_auth", "must have 'in': 'header', a 'key' and a 'value'")
+            checks.reject("_request_auth", _PLACE)
         name = checks.header_name("_request_auth['key']", place.get("key"))
         headers[name] = checks.header_value("_request_auth['value']", mask(place.get("value")))
         return
@@ -229,10 +230,15 @@ def add_authentication(
     is_known = not schemes or "TokenAuth" in schemes  # which is not in `known` without a token
     for scheme in schemes:
         if scheme in known:
-            headers[known[scheme]["key"]] = known[scheme]["value"]
+            place = known[scheme]
+            if place.get("in") != "header" or not {"key", "value"} <= place.keys():
+                del known, place  # a traceback shows this frame
+                checks.reject(f"Configuration.auth_settings()[{scheme!r}]", _PLACE)
+            headers[place["key"]] = place["value"]
             is_known = True
     if not is_known:
         names = ", ".join({"TokenAuth": None, **known})
+        del known
         checks.reject("auth_settings", f"must name a scheme of the configuration: {names}")
 
 
