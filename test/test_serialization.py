@@ -261,6 +261,21 @@ def test_an_unknown_type_is_rejected(kind: Any) -> None:
         reader(kind)
 
 
+@pytest.mark.parametrize(
+    ("has", "lacks"), [("attribute_map", "swagger_types"), ("swagger_types", "attribute_map")]
+)
+def test_an_error_says_what_a_class_lacks_to_be_a_model(
+    has: str, lacks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is named by itself, in a string, or is in a body."""
+    half = type("Half", (), {has: {"a": "a"}})
+    monkeypatch.setattr(models, "Half", half, raising=False)
+    uses = [lambda: reader(half), lambda: reader("list[Half]"), lambda: plain(half())]
+    for use in uses:
+        with pytest.raises(TypeError, match=f": as a model, it needs the dictionary {lacks}$"):
+            use()
+
+
 def test_a_file_is_not_read_as_json() -> None:
     """The text says how to have its bytes."""
     with pytest.raises(TypeError, match="_preload_content=False"):
