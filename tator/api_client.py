@@ -241,6 +241,7 @@ class ApiClient:
                 timeout=timeout,
                 with_info=not _return_http_data_only,
                 needs_token=bool(auth_settings or _request_auth),
+                other_header=operation.other_header(headers, auth, _request_auth),
             )
             if async_req:
                 return self._send_later(call)
@@ -335,8 +336,7 @@ class ApiClient:
 
     def warn_once(self) -> None:
         """Warn once for each client, if others can read or change what is sent."""
-        schemes = self.configuration.auth_settings().values()
-        headers = [scheme["key"] for scheme in schemes]
+        headers = [scheme["key"] for scheme in self.configuration.auth_settings().values()]
         self.rest_client.warn_once(f"{self.configuration.host}/", headers)
 
     def _read_settings(

@@ -56,6 +56,7 @@ class Call(Record):
     timeout: Timeout
     with_info: bool
     needs_token: bool
+    other_header: str | None = None  # that has other credentials in place of the token
 
     def credentials(self, configuration: Configuration) -> Credentials:
         """Return what a hint needs to know about the token of this call."""
@@ -67,6 +68,7 @@ class Call(Record):
             sent=next(named, None),
             are_set=has_token,
             host_setting="Configuration.host" if is_configured else "_host",
+            other_header=self.other_header,
         )
 
     def result(
@@ -240,6 +242,21 @@ def add_authentication(
         names = ", ".join({"TokenAuth": None, **known})
         del known
         checks.reject("auth_settings", f"must name a scheme of the configuration: {names}")
+
+
+def other_header(
+    headers: Mapping[str, str], auth: Mapping[str, str], request_auth: object
+) -> str | None:
+    """Return the header that has other credentials in place of the configured token, if any.
+
+    Args:
+        headers: All headers of the call.
+        auth: Those with credentials.
+        request_auth: The credentials for the call, if they were passed.
+    """
+    if not request_auth and any(name.lower() == "authorization" for name in headers):
+        return None
+    return next(iter(auth), None)
 
 
 def types_of(by_status: object) -> Mapping[int | None, Any]:
