@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 import json
 import math
+import typing
 import warnings
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +32,19 @@ class Run(Model):
 
     run_uid = Field(str, "uid")
     started = Field(datetime)
+
+
+class Typed(typing.TypedDict):
+    """A dictionary whose types only type checkers know."""
+
+    size: int
+
+
+@dataclass
+class Data:
+    """A class without the dictionaries of a model."""
+
+    size: int = 0
 
 
 class Color(str, enum.Enum):
@@ -252,6 +267,7 @@ def test_a_value_that_does_not_fit_is_rejected(kind: Any, value: object) -> None
     [
         *("Nonsense", "list[Nonsense]", "dict(int, str)", "list[int", "", "__doc__", "json"),
         *(bytes, set, dict[int, str], set[int], 5, None, Status.allowable_values, SimpleNamespace),
+        *(typing.List[int], typing.Optional[int], int | None, Color, Typed, Data),  # noqa: UP006, UP045
     ],
 )
 def test_an_unknown_type_is_rejected(kind: Any) -> None:
@@ -379,6 +395,10 @@ def test_types_that_are_written_as_names_are_read_as_generated_clients_did() -> 
     """The value is coerced; for classes, nothing is bent to fit."""
     assert (read("int", "5"), read("str", 5), read("list[float]", ["0.5"])) == (5, "5", [0.5])
     assert read("dict(str, int)", {"a": "1"}) == {"a": 1}
+    assert (read("list[int]", [1.7]), read("bool", "no")) == ([1], True)
+    for kind, value in ((list[int], [1.7]), (bool, "no")):
+        with pytest.raises(ValueError, match="expected"):
+            read(kind, value)
     with pytest.raises(ValueError, match="invalid literal"):
         read("int", "five")
 
