@@ -92,6 +92,9 @@ _MODULES = (
 _MODULE_OF = {
     "ApiClient": "api_client",
     "Configuration": "configuration",
+    # Not `models`, where a program can put other classes under these names.
+    "InlineResponse2044": "models.inline_response2044",
+    "InlineResponse2045": "models.inline_response2045",
     "JobApi": "api",
     "get_api": "api.job_api",
     "get_parser": "api.job_api",
@@ -106,8 +109,7 @@ if not TYPE_CHECKING:
             return import_module(f"tator.{name}")
         if name not in __all__:
             raise AttributeError(f"module 'tator' has no attribute {name!r}")
-        family = "exceptions" if name.endswith(("Error", "Exception")) else "models"
-        value = getattr(import_module(f"tator.{_MODULE_OF.get(name, family)}"), name)
+        value = getattr(import_module(f"tator.{_MODULE_OF.get(name, 'exceptions')}"), name)
         globals()[name] = value
         return value
 

@@ -197,7 +197,7 @@ class ApiClient:
                 and to release.
             _request_timeout: Seconds for each attempt, or `(connect, read)`. Defaults to the
                 configuration's `timeout`.
-            _host: Another server for this call. `TATOR_TOKEN` is not sent there.
+            _host: Another server for this call. It gets the token of `api_key`, not `TATOR_TOKEN`.
             _request_auth: The credentials for this call, in place of `auth_settings`:
                 `{'in': 'header', 'key': …, 'value': …}`.
             response_types_map: Status → `response_type`, as openapi-generator 5 passes it.
@@ -226,10 +226,9 @@ class ApiClient:
             if body is not None:
                 body = self.sanitize_for_serialization(body)
             host, auth, settings = self._read_settings(_host, auth_settings, _request_auth)
-            # Another thread may set a default header meanwhile, so this is a copy.
-            defaults = self.default_headers.copy()
+            # A copy, since another thread may set a default header meanwhile.
             headers = operation.headers_of(
-                defaults, (auth, header_params), formats, body is not None
+                self.default_headers.copy(), (auth, header_params), formats, body is not None
             )
             call = Call(
                 method=method,
@@ -242,6 +241,7 @@ class ApiClient:
                 timeout=timeout,
                 with_info=not _return_http_data_only,
                 needs_token=bool(auth_settings or _request_auth),
+                other_header=operation.other_header(headers, auth, _request_auth),
             )
             if async_req:
                 return self._send_later(call)
@@ -336,8 +336,7 @@ class ApiClient:
 
     def warn_once(self) -> None:
         """Warn once for each client, if others can read or change what is sent."""
-        schemes = self.configuration.auth_settings().values()
-        headers = [scheme["key"] for scheme in schemes]
+        headers = [scheme["key"] for scheme in self.configuration.auth_settings().values()]
         self.rest_client.warn_once(f"{self.configuration.host}/", headers)
 
     def _read_settings(
@@ -354,6 +353,7 @@ class ApiClient:
             is_foreign = host is not None and self.configuration.is_token_from_environment
             auth: dict[str, str] = {}
             self.update_params_for_auth(auth, None, None if is_foreign else auth_settings, *more)
+            auth = mask(auth)
             after = self._assigned
             # A subclass may assign one each time that it is asked for a token.
             if after is before or after[1] == threading.get_ident():

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
@@ -83,6 +84,12 @@ def integer(name: str, value: object, least: int) -> int:
     if number < least:
         reject(name, f"must be {least} or more")
     return number
+
+
+def finite(name: str, value: object) -> None:
+    """Accept all but the floats that JSON does not have: `nan`, `inf` and `-inf`."""
+    if isinstance(value, float) and not isfinite(value):
+        reject(name, "must be a finite number")
 
 
 def seconds(name: str, value: object) -> float:
@@ -234,6 +241,7 @@ def path_segment(name: str, value: object) -> str:
         reject_type(name, "a string, a number or a UUID", value)
     if isinstance(value, str) and _UNRESERVED.fullmatch(value):
         return value
+    finite(name, value)
     # Not str(): it shows the name of an enumeration's number, and rejects long ones its own way.
     segment = value if isinstance(value, str) else rejecting(name, format, value)
     if not segment.strip():

@@ -35,28 +35,40 @@ class Credentials(Record):
         sent: The Authorization header of the request, if any.
         are_set: Whether the configuration has a token.
         host_setting: Where the host of the request is set.
+        other_header: The header that has other credentials in place of the token, if any.
     """
 
     are_needed: bool
     sent: str | None
     are_set: bool
     host_setting: str = "Configuration.host"
+    other_header: str | None = None
 
 
 def hint_for(error: ApiException, credentials: Credentials) -> str | None:
     """Return what to do next about an error; the token is first, as the likeliest cause."""
     about_token = None
-    if 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
+    is_anonymous = (error.message or "").startswith(_ANONYMOUS)
+    is_unauthorized = is_anonymous or isinstance(error, UnauthorizedException)
+    if credentials.other_header is not None:
+        about_token = _about_other(credentials.other_header) if is_unauthorized else None
+    elif 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
         about_token = _about_token(error, credentials)
     about_response = error.hint or _about_response(error)
     if about_response == STILL_WORKING and error.method in checks.SAFE_METHODS:
         about_response = "This request changes nothing, so you can send it again."
-    is_anonymous = (error.message or "").startswith(_ANONYMOUS)
-    if is_anonymous or isinstance(error, UnauthorizedException):
+    if is_unauthorized:
         hint = about_token or about_response
     else:
         hint = " ".join(filter(None, (about_token, about_response)))
     return hint.replace("Configuration.host", credentials.host_setting) if hint else None
+
+
+def _about_other(header: str) -> str:
+    return (
+        f"The server does not accept the credentials in the header {header}: check their value, or"
+        " pass auth_settings=['TokenAuth'] to call_api."
+    )
 
 
 def _about_token(error: ApiException, credentials: Credentials) -> str | None:

@@ -39,6 +39,7 @@ else:
 
 JSON = "application/json"
 _NOT_VALID = "not a valid Tator response"
+_PLACE = "must have 'in': 'header', a 'key' and a 'value'"
 _PATH = re.compile(r"/[!\"$->@-\[\]-z|~]*")  # without spaces, control characters, and ? # { } \
 
 
@@ -55,6 +56,7 @@ class Call(Record):
     timeout: Timeout
     with_info: bool
     needs_token: bool
+    other_header: str | None = None  # that has other credentials in place of the token
 
     def credentials(self, configuration: Configuration) -> Credentials:
         """Return what a hint needs to know about the token of this call."""
@@ -66,6 +68,7 @@ class Call(Record):
             sent=next(named, None),
             are_set=has_token,
             host_setting="Configuration.host (or TATOR_HOST)" if is_configured else "_host",
+            other_header=self.other_header,
         )
 
     def result(
@@ -105,7 +108,8 @@ class Call(Record):
                 return data
             problem: str | None = f"{_NOT_VALID} (null)"
         except ApiResponseError as error:
-            problem = error.message
+            # Masked before it is kept: a traceback of the error below shows this frame.
+            problem = error.message and redactor_of(self.headers).text(error.message)
         redactor = redactor_of(self.headers)
         # A response that a test makes up has a status, data and headers.
         raise ApiResponseError(
@@ -113,7 +117,7 @@ class Call(Record):
             redactor.text(getattr(response, "reason", "")),
             body=kept_body(response.data, redactor),
             headers=kept_headers(response.getheaders(), redactor),
-            message=problem and redactor.text(problem),
+            message=problem,
             method=self.method,
             url=self.url,
             attempts=getattr(response, "attempts", 1),
@@ -216,7 +220,7 @@ def add_authentication(
     if request_auth:
         place = checks.mapping("_request_auth", request_auth)
         if place.get("in") != "header":
-            checks.reject("_request_auth", "must have 'in': 'header', a 'key' and a 'value'")
+            checks.reject("_request_auth", _PLACE)
         name = checks.header_name("_request_auth['key']", place.get("key"))
         headers[name] = checks.header_value("_request_auth['value']", mask(place.get("value")))
         return
@@ -228,11 +232,31 @@ def add_authentication(
     is_known = not schemes or "TokenAuth" in schemes  # which is not in `known` without a token
     for scheme in schemes:
         if scheme in known:
-            headers[known[scheme]["key"]] = known[scheme]["value"]
+            place = known[scheme]
+            if place.get("in") != "header" or not {"key", "value"} <= place.keys():
+                del known, place  # a traceback shows this frame
+                checks.reject(f"Configuration.auth_settings()[{scheme!r}]", _PLACE)
+            headers[place["key"]] = place["value"]
             is_known = True
     if not is_known:
         names = ", ".join({"TokenAuth": None, **known})
+        del known
         checks.reject("auth_settings", f"must name a scheme of the configuration: {names}")
+
+
+def other_header(
+    headers: Mapping[str, str], auth: Mapping[str, str], request_auth: object
+) -> str | None:
+    """Return the header that has other credentials in place of the configured token, if any.
+
+    Args:
+        headers: All headers of the call.
+        auth: Those with credentials.
+        request_auth: The credentials for the call, if they were passed.
+    """
+    if not request_auth and any(name.lower() == "authorization" for name in headers):
+        return None
+    return next(iter(auth), None)
 
 
 def types_of(by_status: object) -> Mapping[int | None, Any]:

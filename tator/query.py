@@ -102,4 +102,5 @@ def _text(name: str, value: object) -> str:
         return checks.text_of(scalar)
     if not isinstance(scalar, (bool, int, float)):
         checks.reject(name, "must be a string, a number, a date or a list of them", ApiTypeError)
+    checks.finite(name, scalar)
     return json.dumps(scalar)

@@ -52,7 +52,7 @@ def plain(value: object) -> Any:
         return {name: plain(item) for name, item in pairs if item is not None}
     if is_uuid(value):
         return str(value)
-    raise TypeError(f"{type(value).__name__} can't be represented in JSON")
+    raise TypeError(f"{type(value).__name__} can't be represented in JSON{_lack_of(kind)}")
 
 
 def from_json(data: bytes | str) -> Any:
@@ -124,7 +124,16 @@ def reader(kind: object, namer: type | None = None) -> Reader:
 
 def _unknown(kind: object) -> TypeError:
     problem = f"{kind!r} is not a type that a response can be read as"
-    return TypeError(f"{problem}: use object for any JSON")
+    return TypeError(f"{problem}{_lack_of(kind) or ': use object for any JSON'}")
+
+
+def _lack_of(kind: object) -> str:
+    """Say what a class lacks to be a model, if it has one of the two dictionaries."""
+    has_names = isinstance(getattr(kind, "attribute_map", None), dict)
+    if not isinstance(kind, type) or has_names == (_types_of(kind) is not None):
+        return ""
+    lacking = "swagger_types" if has_names else "attribute_map"
+    return f": as a model, it needs the dictionary {lacking}"
 
 
 @lru_cache(maxsize=256)
@@ -156,7 +165,7 @@ def _model_named(name: str, namer: type | None) -> type:
         found = getattr(place, name, None)
         if is_model(found):
             return cast(type, found)
-    raise _unknown(name)
+    raise _unknown(found if _lack_of(found) else name)
 
 
 def _nullable(read: Reader) -> Reader:

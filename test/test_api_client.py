@@ -677,6 +677,31 @@ def test_a_scheme_of_a_subclass_is_sent(local_tator: LocalTator) -> None:
     assert sent == ["7", "7", None, None, None]
 
 
+def test_an_error_names_the_header_with_other_credentials(local_tator: LocalTator) -> None:
+    """Those of the call or of another scheme; a header of the client can hold the token."""
+
+    class Lab(tator.Configuration):
+        def auth_settings(self) -> dict[str, dict[str, str]]:
+            return {"Lab": {"in": "header", "key": "X-Lab", "value": "7"}}
+
+    local_tator.route("GET", "/rest/X", 1)
+    places = [{"in": "header", "key": key, "value": "Key 7"} for key in ("X-Key", "Authorization")]
+    with ApiClient(Lab(local_tator.host)) as client:
+        told = []
+        for options in (
+            {"auth_settings": ["Lab"]},
+            *({"_request_auth": place} for place in places),
+        ):
+            with pytest.raises(tator.UnauthorizedException) as caught:
+                client.call_api("/rest/X", "GET", **options)
+            told.append(str(caught.value.hint).partition(": check")[0])
+        client.set_default_header("authorization", "7")
+        with pytest.raises(tator.UnauthorizedException, match="without a prefix"):
+            client.call_api("/rest/X", "GET", auth_settings=["Lab"])
+    start = "The server does not accept the credentials in the header"
+    assert told == [f"{start} {name}" for name in ("X-Lab", "X-Key", "Authorization")]
+
+
 def test_headers_for_content_types_prefer_json() -> None:
     """JSON is chosen wherever it is among them."""
     client = ApiClient()

@@ -200,6 +200,18 @@ def test_a_token_that_call_api_kept_is_named() -> None:
     assert told == "No token was sent: pass auth_settings=['TokenAuth'] to call_api."
 
 
+@pytest.mark.parametrize("words", [NOT_PROVIDED, "Invalid token.", ANONYMOUS])
+def test_credentials_in_another_header_are_named_if_they_are_not_accepted(words: str) -> None:
+    """The token was not to be sent, so nothing is said of it."""
+    other = Credentials(are_needed=True, sent=None, are_set=False, other_header="X-Lab")
+    told = (
+        "The server does not accept the credentials in the header X-Lab: check their value, or pass"
+        " auth_settings=['TokenAuth'] to call_api."
+    )
+    assert hint(400, failure(words), credentials=other) == told
+    assert "oken" not in str(hint(404, body(message=""), credentials=other))
+
+
 @pytest.mark.parametrize(
     ("status", "data", "told"),
     [

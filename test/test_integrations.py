@@ -107,6 +107,23 @@ def test_a_client_that_called_before_can_be_recorded(
     assert api.api_client.rest_client.idle_connections
 
 
+def test_vcr_replays_a_bulk_run_of_one_worker_and_handles_awaited_in_turn(
+    local_tator: LocalTator, tmp_path: Path
+) -> None:
+    """Nothing reaches the server, whatever the token; VCR.py takes one call at a time."""
+    run_uids = local_tator.launch(20).run_uids
+    with recorder(tmp_path).use_cassette("jobs.yaml"):
+        recorded = bulk.delete_jobs(api_of(local_tator), run_uids, max_workers=1)
+    replaying = tator.get_api(local_tator.host, "not the token")
+    with recorder(tmp_path).use_cassette("jobs.yaml", record_mode="none") as cassette:
+        assert dict(bulk.delete_jobs(replaying, run_uids, max_workers=1)) == dict(recorded)
+        assert cassette.all_played
+        cassette.rewind()
+        for run_uid in run_uids:
+            assert replaying.delete_job(run_uid, async_req=True).get(60) == recorded[run_uid]
+    assert len(recorded.deleted) == len(local_tator.requests) == 20
+
+
 def test_more_calls_than_connections_are_recorded_and_replayed(tmp_path: Path) -> None:
     """Under a recorder, too, a connection is released after each call."""
 

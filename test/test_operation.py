@@ -79,6 +79,17 @@ def test_a_value_is_one_segment_of_the_path(value: object, segment: str) -> None
     assert operation.path_of("/rest/X/{id}/y", [("id", value)], {"id": "csv"}) == path
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_float_that_is_not_finite_is_rejected_in_a_path_and_a_query(number: float) -> None:
+    """JSON does not have it, and a path such as `/rest/Job/nan` is a mistake."""
+    told = "^x must be a finite number$"
+    for value in (number, [1.5, number]):
+        with pytest.raises(tator.ApiValueError, match=told):
+            operation.path_of("/{x}", {"x": value}, {})
+        with pytest.raises(tator.ApiValueError, match=told):
+            operation.query_of("GET", {"x": value}, {})
+
+
 def test_a_list_in_the_path_has_the_delimiter_of_its_format() -> None:
     """`pipes` and the others apply to paths too."""
     assert operation.path_of("/{a}", {"a": [1, 2]}, {"a": "pipes"}) == "/1%7C2"

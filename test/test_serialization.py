@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 import json
 import math
+import typing
 import warnings
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +32,19 @@ class Run(Model):
 
     run_uid = Field(str, "uid")
     started = Field(datetime)
+
+
+class Typed(typing.TypedDict):
+    """A dictionary whose types only type checkers know."""
+
+    size: int
+
+
+@dataclass
+class Data:
+    """A class without the dictionaries of a model."""
+
+    size: int = 0
 
 
 class Color(str, enum.Enum):
@@ -252,6 +267,7 @@ def test_a_value_that_does_not_fit_is_rejected(kind: Any, value: object) -> None
     [
         *("Nonsense", "list[Nonsense]", "dict(int, str)", "list[int", "", "__doc__", "json"),
         *(bytes, set, dict[int, str], set[int], 5, None, Status.allowable_values, SimpleNamespace),
+        *(typing.List[int], typing.Optional[int], int | None, Color, Typed, Data),  # noqa: UP006, UP045
     ],
 )
 def test_an_unknown_type_is_rejected(kind: Any) -> None:
@@ -259,6 +275,21 @@ def test_an_unknown_type_is_rejected(kind: Any) -> None:
     told = "is not a type that a response can be read as: use object for any JSON$"
     with pytest.raises(TypeError, match=told):
         reader(kind)
+
+
+@pytest.mark.parametrize(
+    ("has", "lacks"), [("attribute_map", "swagger_types"), ("swagger_types", "attribute_map")]
+)
+def test_an_error_says_what_a_class_lacks_to_be_a_model(
+    has: str, lacks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is named by itself, in a string, or is in a body."""
+    half = type("Half", (), {has: {"a": "a"}})
+    monkeypatch.setattr(models, "Half", half, raising=False)
+    uses = [lambda: reader(half), lambda: reader("list[Half]"), lambda: plain(half())]
+    for use in uses:
+        with pytest.raises(TypeError, match=f": as a model, it needs the dictionary {lacks}$"):
+            use()
 
 
 def test_a_file_is_not_read_as_json() -> None:
@@ -364,6 +395,10 @@ def test_types_that_are_written_as_names_are_read_as_generated_clients_did() -> 
     """The value is coerced; for classes, nothing is bent to fit."""
     assert (read("int", "5"), read("str", 5), read("list[float]", ["0.5"])) == (5, "5", [0.5])
     assert read("dict(str, int)", {"a": "1"}) == {"a": 1}
+    assert (read("list[int]", [1.7]), read("bool", "no")) == ([1], True)
+    for kind, value in ((list[int], [1.7]), (bool, "no")):
+        with pytest.raises(ValueError, match="expected"):
+            read(kind, value)
     with pytest.raises(ValueError, match="invalid literal"):
         read("int", "five")
 

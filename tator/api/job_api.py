@@ -8,7 +8,10 @@ from tator import checks
 from tator.api_client import ApiClient, HttpInfo
 from tator.checks import Timeout
 from tator.configuration import Configuration
-from tator.models import InlineResponse2044, InlineResponse2045
+
+# Not from `tator.models`, where a program can put other classes under these names.
+from tator.models.inline_response2044 import InlineResponse2044
+from tator.models.inline_response2045 import InlineResponse2045
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

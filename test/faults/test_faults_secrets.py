@@ -9,7 +9,7 @@ import pickle
 import re
 import traceback
 from base64 import b64encode
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from conftest import PROXY_PASSWORD, PROXY_USER, Proxy
@@ -117,6 +117,29 @@ def test_row_57_an_error_shows_no_token(
     assert basic not in everything_shown(error) + str(error.body)
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         check_hidden(everything_shown(twin))
+
+
+class Picky:
+    """A model of a generator, which names the value that it rejects."""
+
+    swagger_types: ClassVar = {"uid": "str"}
+    attribute_map: ClassVar = {"uid": "uid"}
+
+    def __init__(self, uid: str | None = None) -> None:
+        raise ValueError(f"{uid} is not allowed")
+
+
+@pytest.mark.parametrize("kind", ["int", "float", "date", "datetime", Picky])
+def test_row_57_an_error_about_a_response_of_another_type_shows_no_token(kind: Any) -> None:
+    """The server sends the token back where it does not fit; no frame holds the text about it."""
+    value = {"uid": TOKEN} if kind is Picky else TOKEN
+    with LocalTator(TOKEN) as server:
+        server.route("GET", "/rest/Echo", value)
+        client = make_secret_api(server.host).api_client
+        with pytest.raises(tator.ApiResponseError) as caught:
+            client.call_api("/rest/Echo", "GET", response_type=kind, auth_settings=["TokenAuth"])
+    assert "***" in str(caught.value.message)
+    check_hidden(everything_shown(caught.value), str(caught.value.message), str(caught.value.body))
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN} ", f"{TOKEN}\t", f"{TOKEN} with a blank inside"])
@@ -255,6 +278,52 @@ def test_a_value_that_a_call_rejects_is_in_no_frame() -> None:
     with pytest.raises(tator.ApiValueError) as caught:
         client.call_api("/x", "GET", header_params={"X": f"{TOKEN}\n"})
     check_hidden(everything_shown(caught.value))
+
+
+class Lab(tator.Configuration):
+    """A configuration with a scheme whose value is a plain string."""
+
+    place: ClassVar[dict[str, str]] = {"in": "header", "key": "X-Lab", "value": TOKEN}
+
+    def auth_settings(self) -> dict[str, dict[str, str]]:
+        return {"Lab": self.place, **super().auth_settings()}
+
+
+class LabClient(tator.ApiClient):
+    """A client that adds a header whose value is a plain string."""
+
+    def update_params_for_auth(self, headers: Any, querys: object, *auth: Any) -> None:
+        headers["X-Lab"] = TOKEN
+
+
+@pytest.mark.parametrize("kind", [tator.ApiClient, LabClient])
+def test_the_token_of_another_scheme_is_in_no_frame(kind: type[tator.ApiClient]) -> None:
+    """Neither in those of an error of the server, nor if the scheme is rejected."""
+    with Peer(answering(http(500))) as peer:
+        client = kind(Lab(peer.host, retries=0))
+        with pytest.raises(tator.ServiceException) as caught:
+            client.call_api("/rest/X", "GET", auth_settings=["Lab"])
+        assert f"X-Lab: {TOKEN}".encode() in peer.requests[-1]
+    check_hidden(everything_shown(caught.value))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"in": "query", "key": "token", "value": TOKEN},
+        {"in": "cookie", "key": "token", "value": TOKEN},
+        {"key": "X-Lab", "value": TOKEN},
+        {"in": "header", "value": TOKEN},
+        {"in": "header", "key": "X-Lab"},
+    ],
+)
+def test_a_scheme_that_is_not_a_header_is_rejected_and_not_shown(place: dict[str, str]) -> None:
+    """Tator has no scheme that puts a token elsewhere, and it must not be sent as another."""
+    client = tator.ApiClient(type("Odd", (Lab,), {"place": place})("http://127.0.0.1:9"))
+    for schemes, told in ((["Lab"], r"auth_settings\(\)\['Lab'\] must have 'in'"), (["L"], "Lab")):
+        with pytest.raises(tator.ApiValueError, match=told) as caught:
+            client.call_api("/rest/X", "GET", auth_settings=schemes)
+        check_hidden(everything_shown(caught.value))
 
 
 def test_a_response_holds_no_token() -> None:

@@ -36,6 +36,9 @@ assert_type(
     "AsyncResult[HTTPResponse]",
 )
 assert_type(api.delete_job_with_http_info("uid"), HttpInfo[tator.InlineResponse2044])
+response = api.api_client.rest_client.GET("https://tator.example.org/rest/Version")
+assert_type(response.status, int)
+assert_type(response.data, bytes)
 assert_type(api.delete_job_with_http_info("uid").data, tator.InlineResponse2044)
 assert_type(api.delete_job_group_with_http_info("uid").status, int)
 assert_type(api.delete_job_with_http_info("uid", _preload_content=False), "HttpInfo[HTTPResponse]")
