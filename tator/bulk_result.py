@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from tator import checks
 from tator.exceptions import ApiException
-from tator.models import InlineResponse2044
+from tator.models.inline_response2044 import InlineResponse2044
 from tator.notebook import html_table
 
 Outcome: TypeAlias = InlineResponse2044 | ApiException
