@@ -85,8 +85,10 @@ class AsyncResult(Generic[T]):
             for callback in iter(partial(self._callbacks.pop, 0), None):
                 try:
                     callback()
-                except BaseException:  # SystemExit would end the thread for all later calls
+                except BaseException as error:
                     logger.exception("a callback of an AsyncResult raised")
+                    if not isinstance(error, Exception):
+                        raise  # Ctrl-C or sys.exit(): a worker goes on, the caller's thread ends
 
     def _add(self, callback: Callable[[], object]) -> None:
         self._callbacks.append(callback)
@@ -192,7 +194,7 @@ class AsyncResult(Generic[T]):
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_end_wait, waiter)
 
-        # The waiter gets no exception, so that one who stops waiting leaves none to be logged.
+        # The waiter gets no exception: asyncio would log it if nobody awaits it any more.
         self._check_process()
         self._add(wake)
         try:
@@ -222,13 +224,11 @@ class CallThreads:
 
     def _start_afresh(self) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
-        # An entry for each thread that waits for work, for each that may still start, and for
-        # each task that waits for a thread: each step on them is a single operation, so no
-        # interrupt can leave a lock behind.
-        self._idle = deque[None]()
-        self._room = deque([None] * self._most)
-        self._waiting = deque[None]()
-        self._has_threads = False
+        # Counters, as deques: each step on them is a single operation, so no interrupt can leave
+        # a lock behind.
+        self._room = deque([None] * self._most)  # threads that may still start
+        self._idle = deque[None]()  # threads that wait for a task
+        self._waiting = deque[None]()  # tasks that wait for a busy thread
         weakref.finalize(self, self._tasks.put, None).atexit = False
         self._process = os.getpid()
 
@@ -242,30 +242,25 @@ class CallThreads:
         if self._process != os.getpid() or type(self._tasks) is not queue.SimpleQueue:
             self._start_afresh()
         if not _take(self._idle):
-            if not _take(self._room):
+            if not self._room:
                 self._waiting.append(None)
-            elif not self._start_thread():
+            elif not self._find_thread():
                 task()
                 return
         self._tasks.put(task)
 
-    def _start_thread(self) -> bool:
-        """Start a thread, or leave the work to existing ones; `False` if there will be none."""
-        name = f"tator-{self._most - len(self._room)}"
-        work = (self._tasks, self._idle, self._waiting)
+    def _find_thread(self) -> bool:
+        """Start a thread, or leave the task to the others; `False` if the caller must do it."""
+        name = f"tator-{self._most - len(self._room) + 1}"
+        work = (self._tasks, self._room, self._idle, self._waiting)
         try:
-            has_started = threads.start(_work, *work, name=name)
+            return threads.start(_work, *work, name=name)
         except RuntimeError as error:
-            self._room.append(None)
-            if not self._has_threads:
+            if len(self._room) == self._most:
                 reason = f"Could not start a thread: {error}"
                 raise ApiConnectionError(reason=reason, maybe_applied=False) from None
             self._waiting.append(None)
             return True
-        if not has_started:
-            self._room.append(None)
-        self._has_threads |= has_started
-        return has_started
 
 
 def _take(entries: deque[None]) -> bool:
@@ -278,13 +273,21 @@ def _take(entries: deque[None]) -> bool:
 
 
 def _work(
-    tasks: queue.SimpleQueue[Callable[[], object] | None], idle: deque[None], waiting: deque[None]
+    tasks: queue.SimpleQueue[Callable[[], object] | None],
+    room: deque[None],
+    idle: deque[None],
+    waiting: deque[None],
 ) -> None:
+    # Here, and not where the thread is started: an interrupt there would lose the room for it.
+    if not _take(room):
+        waiting.append(None)  # several were started at once, and this one is too many
+        return
     task: Callable[[], object] | None = None
     while True:
         try:
             if task is not None:
-                task()  # an exception was thrown into this thread just before or after the call
+                # An exception that was thrown into this thread cut it short: call it again.
+                task()
                 task = None
             # No such exception can come between get() and `task`.
             for task in iter(tasks.get, None):

@@ -84,16 +84,16 @@ def delete_jobs(
         outcomes = dict.fromkeys(map(checks.text_of, run.run_uids))
         total = len(outcomes)
     try:
-        with bar(total) as show, closing(run.outcomes(outcomes)) as ended:
-            for done, (run_uid, outcome) in enumerate(ended, 1):
+        with bar(total) as show, closing(run.outcomes(outcomes)) as arriving:
+            for done, (run_uid, outcome) in enumerate(arriving, 1):
                 outcomes[run_uid] = outcome
                 show(done)
         return _result(outcomes)
     except KeyboardInterrupt:
-        pass
+        pass  # raised below, where its traceback does not repeat the Ctrl-C
     except BaseException as error:
-        known = run.abandon(outcomes, grace=0)
-        logger.warning("delete_jobs was stopped by %s: %s", type(error).__name__, known)
+        result = run.abandon(outcomes, grace=0)
+        logger.warning("delete_jobs was stopped by %s: %s", type(error).__name__, result)
         raise
     raise BulkInterrupted(run.abandon(outcomes, _GRACE))
 
@@ -172,18 +172,18 @@ class _Run:
             source = iter(self.run_uids)
             self._fill(source, order)
             while workers.in_progress and (order is None or workers.failure is None):
-                ended = workers.take_out()
+                pair = workers.take_out()
                 # Before the outcome is yielded: the caller may take long to ask for the next one.
                 self._fill(source, order)
-                if ended is None:
+                if pair is None:
                     continue
-                run_uid, outcome = ended
+                run_uid, outcome = pair
                 if outcome is not None:
                     yield run_uid, outcome
-                # Only now: an interrupt at any point finds the outcome here or with the caller.
-                workers.known.pop(run_uid, None)
+                # Only now has the caller stored it: an interrupt before would lose it.
+                workers.noted.pop(run_uid, None)
         finally:
-            workers.end()
+            workers.shut_down()
         if workers.failure is not None:
             raise workers.failure
 
@@ -192,22 +192,22 @@ class _Run:
         workers = self._workers
         while True:
             try:
-                workers.end()
-                ends = time.monotonic() + grace
-                while workers.are_busy and (left := ends - time.monotonic()) > 0:
-                    with suppress(queue.Empty):
+                workers.shut_down()
+                gives_up = time.monotonic() + grace
+                while workers.are_busy and (left := gives_up - time.monotonic()) > 0:
+                    with suppress(queue.Empty):  # what has ended is in `noted`, too
                         workers.ended.get(timeout=left)
-                for run_uid in [*workers.in_progress, *workers.known]:
-                    if run_uid in workers.known:
-                        outcomes[run_uid] = workers.known[run_uid]
-                    elif run_uid in workers.taken:
+                for run_uid in [*workers.in_progress, *workers.noted]:
+                    if run_uid in workers.noted:
+                        outcomes[run_uid] = workers.noted[run_uid]
+                    elif run_uid in workers.claims:
                         outcomes[run_uid] = unknown("Interrupted before the response arrived")
                 return _result(outcomes)
             except KeyboardInterrupt:  # a second one: return the result without waiting
                 grace = 0
 
     def _fill(self, source: Iterator[str | UUID], order: dict[str, Outcome | None] | None) -> None:
-        """Begin a job, and more while no outcome waits: the next ID may take long to arrive."""
+        """Begin jobs until there is no room, no ID is left, or an outcome waits to be yielded."""
         workers = self._workers
         while workers.has_room and not workers.stopped and workers.failure is None:
             try:
@@ -229,7 +229,11 @@ class _Run:
 
 
 class _Seen:
-    """The IDs seen so far, in about 20 bytes each: a set takes five times as much."""
+    """The IDs seen so far, in about 20 bytes each: a set takes five times as much.
+
+    Each place holds digests in one piece. That an ID's digest is found across two of them is as
+    unlikely as that two IDs share one.
+    """
 
     def __init__(self) -> None:
         self._digests = [b""] * 4096
@@ -254,8 +258,8 @@ def _check_ids(run_uids: object) -> None:
 
 
 def _result(outcomes: Mapping[str, Outcome | None]) -> BulkResult:
-    known = {run_uid: outcome for run_uid, outcome in outcomes.items() if outcome is not None}
-    return BulkResult(known, [run_uid for run_uid in outcomes if run_uid not in known])
+    attempted = {run_uid: outcome for run_uid, outcome in outcomes.items() if outcome is not None}
+    return BulkResult(attempted, [run_uid for run_uid in outcomes if run_uid not in attempted])
 
 
 def _bar(

@@ -33,21 +33,21 @@ class ExecutorWorkers(Workers):
 
     def __init__(self, api: JobApi, context: Context, most: int, executor: Executor) -> None:
         is_process_pool = _is_of(executor, "process", "ProcessPoolExecutor")
-        tasks, threads, largest = most, 1, 1
+        tasks, threads, largest = most, 1, 1  # for threads: each ID is a task
         if is_process_pool or package_of(type(executor).__module__) == "distributed":
             tasks, threads = _share(most, getattr(executor, "_max_workers", None))
             largest = max(threads, _LARGEST_CHUNK)
         super().__init__(tasks * largest)
         self._executor = executor
-        self._task = _Task(_Portable(api, context), uuid4().hex, threads)
+        self._task = _Task(_SharedApi(api, context), uuid4().hex, threads)
         self._most_tasks = tasks
-        self._size = threads  # of the next chunk; it grows, so that few IDs spread out
-        self._largest = largest
+        self._next_size = threads  # of the next chunk; it grows, so that few IDs spread out
+        self._largest_size = largest
         self._chunk: list[str] = []
         self._futures: dict[Future[Any], list[str]] = {}
         # Only with these two does a cancelled future prove that its work has not begun.
         is_thread_pool = _is_of(executor, "thread", "ThreadPoolExecutor")
-        self._proves_by_cancel = is_process_pool or is_thread_pool
+        self._cancel_proves_unsent = is_process_pool or is_thread_pool
 
     @property
     def has_room(self) -> bool:
@@ -59,7 +59,7 @@ class ExecutorWorkers(Workers):
         """Add an ID to the chunk, and submit the chunk if it is full."""
         super().begin(run_uid, given)
         self._chunk.append(run_uid)
-        if len(self._chunk) >= self._size:
+        if len(self._chunk) >= self._next_size:
             self.flush()
 
     def flush(self) -> None:
@@ -71,13 +71,13 @@ class ExecutorWorkers(Workers):
             for run_uid in chunk:
                 self.note(run_uid, None)
             return
-        self._size = min(2 * self._size, self._largest)
+        self._next_size = min(2 * self._next_size, self._largest_size)
         given = [self.in_progress[run_uid] for run_uid in chunk]
-        self.taken.update(dict.fromkeys(chunk, (threading.current_thread(),)))
+        self.claims.update(dict.fromkeys(chunk, (threading.current_thread(),)))
         try:
             future = self._executor.submit(self._task.run, given)
         except Exception as error:
-            if not self._is_executors(error):
+            if not self._raised_by_executor(error):
                 raise
             # Some executors raise after they have queued the work.
             self._lose(chunk, error)
@@ -94,12 +94,12 @@ class ExecutorWorkers(Workers):
         for future in list(self._futures):
             future.cancel()
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Stop, and end the chunk too."""
-        super().end()
+        super().shut_down()
         self.flush()
 
-    def find_lost(self) -> None:
+    def recover_lost(self) -> None:
         """Find the futures whose callback was cut short."""
         for future in (future for future in list(self._futures) if future.done()):
             self._take(future)
@@ -111,13 +111,15 @@ class ExecutorWorkers(Workers):
             return  # another thread was faster
         if future.cancelled():
             for run_uid in chunk:
-                was_begun = not self._proves_by_cancel
-                self.note(run_uid, unknown("Cancelled before it ended") if was_begun else None)
+                may_have_begun = not self._cancel_proves_unsent
+                outcome = unknown("Cancelled before it ended") if may_have_begun else None
+                self.note(run_uid, outcome)
         elif error := future.exception():
             self._lose(chunk, error)
         else:
             outcomes, failure = future.result()
-            self.fail(failure)
+            if failure is not None:
+                self.fail(failure)
             for run_uid, outcome in zip(chunk, outcomes, strict=True):
                 self.note(run_uid, outcome)
         self._futures.pop(future, None)
@@ -127,26 +129,27 @@ class ExecutorWorkers(Workers):
         for run_uid in chunk:
             self.note(run_uid, unknown(f"The executor failed: {words}"))
 
-    def _is_executors(self, error: Exception) -> bool:
+    def _raised_by_executor(self, error: Exception) -> bool:
         """Tell whether the executor raised it, rather than a signal handler of the caller."""
         *_, (frame, _) = walk_tb(error.__traceback__)
-        own = {"tator", package_of(type(self._executor).__module__)}
-        return package_of(str(frame.f_globals.get("__name__"))) in own | sys.stdlib_module_names
+        packages = {"tator", package_of(type(self._executor).__module__), *sys.stdlib_module_names}
+        return package_of(str(frame.f_globals.get("__name__"))) in packages
 
 
-class _Portable:
+class _SharedApi:
     """An API that is pickled once for all the work, and unpickled once in each process.
 
     Attributes:
         api: The `JobApi` to use.
         context: The context of which each call runs in a copy; it is not pickled.
-        stopped_run: The run that stopped: nothing more of it is sent.
-        begins_with: How many threads the next chunk begins with.
+        stopped_run: The name of the last run that stopped: nothing more of it is sent.
+        first_threads: How many threads the next chunk begins with.
     """
 
-    def __init__(self, api: JobApi, context: Context) -> None:
+    def __init__(self, api: JobApi, context: Context, is_copy: bool = False) -> None:
         self.api, self.context, self.stopped_run = api, context, ""
-        self.begins_with: int = FEW_THREADS
+        self.first_threads: int = FEW_THREADS
+        self._is_copy = is_copy
         self._pickle: bytes | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -154,47 +157,57 @@ class _Portable:
             self._pickle = pickle.dumps(self.api)
         return _unpacked, (self._pickle,)
 
+    def sent_back(self, failure: BaseException | None) -> BaseException | None:
+        """Return what the caller's code raised, in words if it can't travel to another process."""
+        if failure is None or not self._is_copy:
+            return failure
+        try:
+            pickle.loads(pickle.dumps(failure))
+        except Exception:
+            return RuntimeError(f"{type(failure).__name__}: {failure}")
+        return failure
+
 
 @lru_cache(maxsize=8)
-def _unpacked(pickled: bytes) -> _Portable:
-    return _Portable(pickle.loads(pickled), copy_context())
+def _unpacked(pickled: bytes) -> _SharedApi:
+    return _SharedApi(pickle.loads(pickled), copy_context(), is_copy=True)
 
 
 class _Task(NamedTuple):
     """What an executor calls with a chunk of IDs.
 
     Attributes:
-        portable: What cancels one job.
+        shared: The API, and what its chunks in one process share.
         run_name: A name that is unique to this run: for an equal task, Dask returns the earlier
             result.
         threads: The maximum number of threads.
     """
 
-    portable: _Portable
+    shared: _SharedApi
     run_name: str
     threads: int
 
-    def run(self, chunk: list[Given]) -> tuple[list[Outcome | None], Exception | None]:
+    def run(self, chunk: list[Given]) -> tuple[list[Outcome | None], BaseException | None]:
         """Cancel the jobs of a chunk; return the outcomes, and what the caller's code raised."""
-        portable = self.portable
-        if portable.stopped_run == self.run_name:
+        shared = self.shared
+        if shared.stopped_run == self.run_name:
             return [None] * len(chunk), None
         threads = min(self.threads, len(chunk))
         workers = ThreadWorkers(
-            portable.api, portable.context, threads if threads > 1 else 0, portable.begins_with
+            shared.api, shared.context, threads if threads > 1 else 0, shared.first_threads
         )
-        names = list(map(str, range(len(chunk))))  # two IDs may look the same
+        names = list(map(str, range(len(chunk))))  # in another process, an ID may look different
         try:
             for name, given in zip(names, chunk, strict=True):
                 workers.begin(name, given)
-            while len(workers.known) < len(chunk):
+            while len(workers.noted) < len(chunk):
                 workers.wait()
-            portable.begins_with = self.threads if workers.load.is_light() else FEW_THREADS
+            shared.first_threads = self.threads if workers.load.is_light() else FEW_THREADS
             if workers.stopped:
-                portable.stopped_run = self.run_name
+                shared.stopped_run = self.run_name
         finally:
-            workers.end()
-        return [workers.known[name] for name in names], workers.failure
+            workers.shut_down()
+        return [workers.noted[name] for name in names], shared.sent_back(workers.failure)
 
 
 def _share(most: int, processes: int | None) -> tuple[int, int]:

@@ -19,6 +19,7 @@ Given: TypeAlias = "str | UUID"
 
 _LONGEST_WAIT = 0.5  # seconds; a Ctrl-C just before a wait is only noticed when the wait ends
 FEW_THREADS: int = 2  # enough to keep one interpreter busy if the server responds at once
+# A review decides whether all threads are started.
 _FIRST_REVIEW = 0.003  # seconds after the start
 _REVIEW_EVERY = 0.01  # seconds
 
@@ -34,8 +35,8 @@ class Workers:
 
     Attributes:
         in_progress: The IDs that have begun, as they were given.
-        taken: Those of them for which a request may be sent, and the thread that took each.
-        known: What became of an ID; `None` if nothing was sent.
+        claims: Those of them for which a request may be sent, and the thread that makes each call.
+        noted: The outcome of an ID; `None` if nothing was sent.
         ended: The IDs that have ended, in that order; one may be there twice.
         stopped: Whether no further request is sent.
         failure: What the caller's own code raised, such as a hook.
@@ -44,11 +45,11 @@ class Workers:
     def __init__(self, most: int) -> None:
         self._most = most
         self.in_progress: dict[str, Given] = {}
-        self.taken: dict[str, tuple[threading.Thread]] = {}
-        self.known: dict[str, Outcome | None] = {}
+        self.claims: dict[str, tuple[threading.Thread]] = {}
+        self.noted: dict[str, Outcome | None] = {}
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.stopped: bool = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
 
     @property
     def has_room(self) -> bool:
@@ -58,59 +59,58 @@ class Workers:
     @property
     def are_busy(self) -> bool:
         """Whether a request may be in flight."""
-        return any(run_uid not in self.known for run_uid in list(self.taken))
+        return any(run_uid not in self.noted for run_uid in list(self.claims))
 
     def begin(self, run_uid: str, given: Given) -> None:
         """Begin an ID."""
         self.in_progress[run_uid] = given
 
     def flush(self) -> None:
-        """Hold nothing back: the next ID may take long to arrive."""
+        """Submit the IDs that were held back for company."""
 
     def stop(self) -> None:
         """Send nothing more: what is not taken yet ends with `None`. Any thread may call this."""
         self.stopped = True
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Stop, and release the threads or the executor."""
         self.stop()
 
     def note(self, run_uid: str, outcome: Outcome | None) -> None:
-        """Note what became of an ID unless it is known, and tell the thread of the run."""
+        """Note what became of an ID, unless that is noted, and tell the thread of the run."""
         if isinstance(outcome, UnauthorizedException):
             self.stop()
-        self.known.setdefault(run_uid, outcome)
+        self.noted.setdefault(run_uid, outcome)
         self.tell(run_uid)
 
     def tell(self, run_uid: str) -> None:
         """Tell the thread of the run that an ID has ended."""
         self.ended.put(run_uid)
 
-    def fail(self, failure: Exception | None) -> None:
-        """Stop if the caller's own code raised an exception."""
-        if failure is not None:
-            self.failure = self.failure or failure
-            self.stop()
+    def fail(self, failure: BaseException) -> None:
+        """Stop, since the caller's own code raised an exception; the first one is kept."""
+        self.failure = self.failure or failure
+        self.stop()
 
     def take_out(self) -> tuple[str, Outcome | None] | None:
         """Wait for an ID that has ended, and return what became of it.
 
-        The outcome stays in `known` until the caller has stored it. `None` means that none has
-        ended in time; there may be room for another one now.
+        The outcome stays in `noted` until the caller has stored it. `None` means that none is
+        ready; there may be room for another one now.
         """
         run_uid = self.wait()
         if run_uid not in self.in_progress:
             return None
         del self.in_progress[run_uid]
-        self.taken.pop(run_uid, None)
-        return run_uid, self.known[run_uid]
+        self.claims.pop(run_uid, None)
+        return run_uid, self.noted[run_uid]
 
     def wait(self) -> str | None:
-        """Wait for an ID that has ended."""
+        """Return an ID that has ended, or `None` after some time without one."""
         try:
             return self.ended.get(timeout=self.patience)
         except queue.Empty:
-            self.find_lost()
+            self.recover_lost()
             return None
 
     @property
@@ -118,8 +118,11 @@ class Workers:
         """Seconds to wait for an ID to end. On Windows, Ctrl-C does not cut a wait short."""
         return _LONGEST_WAIT
 
-    def find_lost(self) -> None:
-        """Make up for work that an exception thrown into another thread cut short."""
+    def recover_lost(self) -> None:
+        """Make up for work that an exception thrown into another thread cut short.
+
+        It is called when no ID has ended for some time.
+        """
 
 
 class _Load:
@@ -144,10 +147,10 @@ class _Load:
         took, computed = self._recent()
         return computed < took / 2
 
-    def forget(self) -> None:
-        """Let the recent time begin later, by an eighth of it.
+    def drop_oldest(self) -> None:
+        """Leave out the oldest eighth.
 
-        What is older still counts: the system may give the processor to others for a moment.
+        In a short time, a pause that the system makes would pass for waiting.
         """
         took, computed = self._recent()
         self._begin += took / 8
@@ -186,11 +189,11 @@ class ThreadWorkers(Workers):
         self.wanted_threads: int = min(at_first, threads)
         self._threads: list[threading.Thread] = []
         self._todo: queue.SimpleQueue[tuple[str, Given] | None] = queue.SimpleQueue()
-        self._idle: queue.SimpleQueue[None] = queue.SimpleQueue()  # not empty if a thread has no ID
+        self._idle: queue.SimpleQueue[None] = queue.SimpleQueue()  # told by a thread without an ID
         self.load: _Load = _Load()
         self._next_review = time.monotonic() + _FIRST_REVIEW
-        self._ended = 0  # IDs, since the last review
-        self._room = self.wanted_threads  # the most IDs in progress while threads can be added
+        self._ended_lately = 0  # IDs, since the last review
+        self._most_for_now = self.wanted_threads  # IDs in progress, until all threads are started
 
     @property
     def _can_grow(self) -> bool:
@@ -200,11 +203,11 @@ class ThreadWorkers(Workers):
     def has_room(self) -> bool:
         """Whether another ID may begin.
 
-        While threads can be added, no more begin than end between two reviews, or than there are
-        threads: the next ID may take long to arrive, and those that have begun would wait for it.
+        Until all threads are started, no more are in progress than ended between two reviews, or
+        than there are threads: while the next ID is awaited, nothing adds threads for the others.
         """
         if self._can_grow:
-            return len(self.in_progress) < self._room
+            return len(self.in_progress) < self._most_for_now
         return super().has_room
 
     @property
@@ -215,17 +218,17 @@ class ThreadWorkers(Workers):
         return super().patience
 
     def wait(self) -> str | None:
-        """Wait for an ID that has ended, and add threads if they would help."""
+        """Return an ID that has ended, if there is one; add threads if they would help."""
         if not self._can_grow:
             return super().wait()
         run_uid = None
         try:
             run_uid = self.ended.get_nowait()
-            self._ended += 1
+            self._ended_lately += 1
         except queue.Empty:
             # Python 3.10 may block in a queue's get(timeout=0).
             if patience := self.patience:
-                # Not for each outcome: whenever one thread wakes another, both wait for a moment.
+                # Not for each outcome: to be woken costs both threads time.
                 with suppress(queue.Empty):
                     self._idle.get(timeout=patience)
         if not self.patience:
@@ -234,13 +237,13 @@ class ThreadWorkers(Workers):
 
     def _review(self) -> None:
         """Start all threads if the few mostly wait; if not, set the most IDs in progress."""
-        self._room = max(self.wanted_threads, self._ended)
-        self._ended = 0
+        self._most_for_now = max(self.wanted_threads, self._ended_lately)
+        self._ended_lately = 0
         if self.load.is_light():
             self.wanted_threads = self._most_threads
             for _ in range(self._most_threads):
                 self._hire()
-        self.load.forget()
+        self.load.drop_oldest()
         self._next_review = time.monotonic() + _REVIEW_EVERY
 
     def begin(self, run_uid: str, given: Given) -> None:
@@ -249,18 +252,18 @@ class ThreadWorkers(Workers):
         self._todo.put((run_uid, given))
         self._hire()
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Let the threads end once the queue is empty."""
-        super().end()
+        super().shut_down()
         for _ in self._threads:
             self._todo.put(None)
 
-    def find_lost(self) -> None:
-        """Find the calls of threads that have died, and what they took out of the queue."""
+    def recover_lost(self) -> None:
+        """Queue again, or note as unknown, what threads that have died left behind."""
         dead = [thread for thread in self._threads if not thread.is_alive()]
         self._threads = [thread for thread in self._threads if thread not in dead]
         for run_uid, given in self.in_progress.items() if dead else ():
-            claim = self.taken.get(run_uid)
+            claim = self.claims.get(run_uid)
             if claim is None:
                 self._todo.put((run_uid, given))
             elif claim[0] in dead:
@@ -269,7 +272,7 @@ class ThreadWorkers(Workers):
             self._hire()
 
     def _hire(self) -> None:
-        """Start one more thread if it would help; if there is none, make the calls here."""
+        """Start one more thread if it would help; if none can be started, make the calls here."""
         if len(self._threads) < self.wanted_threads and not self._todo.empty():
             name = f"tator-bulk-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -282,11 +285,11 @@ class ThreadWorkers(Workers):
                 if is_callers(error):
                     raise
         if not self._threads:
-            self._todo.put(None)
+            self._todo.put(None)  # so that _serve() ends
             self._serve()
 
     def _work(self) -> None:
-        # An exception that is thrown into this thread ends it; `find_lost` makes up for it.
+        # An exception that is thrown into this thread ends it; `recover_lost` makes up for it.
         with suppress(BaseException):
             self._serve()
 
@@ -303,11 +306,11 @@ class ThreadWorkers(Workers):
             return self._todo.get()
 
     def _do(self, run_uid: str, given: Given) -> None:
-        claim = (threading.current_thread(),)  # equal to this thread's other claims, but not one
-        if self.taken.setdefault(run_uid, claim) is not claim:
-            return  # it is in the queue twice, and another thread was faster
+        claim = (threading.current_thread(),)  # a new tuple: `is` tells it from all other claims
+        if self.claims.setdefault(run_uid, claim) is not claim:
+            return  # it was queued twice, and another thread has it
         if run_uid not in self.in_progress:
-            self.taken.pop(run_uid, None)  # it was that much faster
+            self.claims.pop(run_uid, None)  # it was queued twice, and has been taken out since
             return
         if self.stopped:
             self.note(run_uid, None)
@@ -317,7 +320,7 @@ class ThreadWorkers(Workers):
             outcome = self._context.copy().run(self._api.delete_job, given)
         except ApiException as error:
             outcome = error.with_traceback(None)  # its frames would be kept as long as the error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             outcome = unknown(f"delete_job raised {type(error).__name__}")
             self.fail(error)
         self.load.measure()

@@ -164,6 +164,20 @@ def test_row_56_a_worker_survives_its_callbacks(
     )
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_callback_that_ends_the_program_ends_it_on_the_callers_thread(
+    kind: type[BaseException],
+) -> None:
+    handle = AsyncResult(int)
+    handle.run()
+
+    def leave(handle: AsyncResult[Any]) -> None:
+        raise kind
+
+    with pytest.raises(kind):
+        handle.add_done_callback(leave)
+
+
 def test_a_callback_that_raises_at_once_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
     """It makes no difference whether the call has ended before."""
     handle = AsyncResult(int)
@@ -624,6 +638,58 @@ def test_row_56_a_task_is_called_again_after_an_exception() -> None:
     workers.run(struck)
     assert submit(workers, lambda: "next").get(10) == "next"
     assert calls == ["struck", "struck"]
+
+
+def test_row_56_an_interrupt_of_the_first_call_stops_no_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C may come just before or after the thread is started."""
+    workers = CallThreads(1)
+    start = threading.Thread.start
+
+    def interrupted_before(thread: threading.Thread) -> None:
+        monkeypatch.setattr(threading.Thread, "start", interrupted_after)
+        raise KeyboardInterrupt
+
+    def interrupted_after(thread: threading.Thread) -> None:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted_before)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            submit(workers, lambda: None)
+    for number in range(3):
+        assert submit(workers, lambda number=number: number).get(10) == number
+
+
+def test_no_more_threads_stay_than_asked_for_when_many_start_at_once() -> None:
+    """Threads for which there is no room leave their tasks to the others."""
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            workers = CallThreads(2)
+            ready, handles = threading.Barrier(8), []
+
+            def begin(
+                workers: CallThreads = workers,
+                ready: threading.Barrier = ready,
+                handles: list[AsyncResult[Any]] = handles,
+            ) -> None:
+                ready.wait(10)
+                handles.append(submit(workers, threading.current_thread))
+
+            callers = [threading.Thread(target=begin) for _ in range(8)]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join(10)
+            assert len({handle.get(10) for handle in handles}) <= 2
+            assert len({submit(workers, threading.current_thread).get(10) for _ in range(8)}) <= 2
+    finally:
+        sys.setswitchinterval(switching)
 
 
 def test_row_56_a_call_that_ends_its_thread_is_an_error() -> None:

@@ -662,7 +662,7 @@ def test_a_second_ctrl_c_ends_the_wait_for_what_is_in_flight(
         nonlocal presses
         while presses == 1 and frame and "grace" not in frame.f_locals:
             frame = frame.f_back
-        if presses == 0 or (presses == 1 and frame and "ends" in frame.f_locals):
+        if presses == 0 or (presses == 1 and frame and "gives_up" in frame.f_locals):
             presses += 1
             raise KeyboardInterrupt
 
@@ -852,12 +852,13 @@ def test_row_44_an_error_of_the_callable_stops_the_work(
     def show(done: int, total: int | None) -> None:
         raise LookupError("no screen")
 
+    go = threading.Event()
+    server.on_request = lambda request: len(server.requests) == 1 or go.wait(30)
     run_uids = server.launch(30).run_uids
-    with (
-        ThreadPoolExecutor(1) as executor,
-        pytest.raises(LookupError, match="no screen") as caught,
-    ):
-        bulk.delete_jobs(api, run_uids, executor=executor, progress=show)
+    with ThreadPoolExecutor(1) as executor:
+        with pytest.raises(LookupError, match="no screen") as caught:
+            bulk.delete_jobs(api, run_uids, executor=executor, progress=show)
+        go.set()
     # The traceback is still there, and with it what the run held.
     assert caught.tb is not None
     assert len(server.requests) < 30

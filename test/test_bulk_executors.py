@@ -145,6 +145,29 @@ def end_this_process(configuration: tator.Configuration) -> None:
     os._exit(1)
 
 
+class HookError(Exception):
+    """It can be pickled, but not unpickled: its constructor has another signature."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+
+
+def raise_hook_error(configuration: tator.Configuration) -> None:
+    """A hook that fails in another process."""
+    raise HookError(7, "no vault")
+
+
+def test_an_exception_that_cannot_travel_is_raised_in_words(
+    server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
+) -> None:
+    """It would break the whole pool, and the outcomes beside it would be lost."""
+    api.api_client.configuration.refresh_api_key_hook = raise_hook_error
+    run_uids = server.launch(4).run_uids
+    with pytest.raises(RuntimeError, match="HookError: no vault"):
+        bulk.delete_jobs(api, run_uids, executor=spawned)
+    assert spawned.submit(len, "abc").result(30) == 3
+
+
 def test_a_broken_pool_loses_nothing(
     server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
 ) -> None:

@@ -188,7 +188,7 @@ def test_an_outcome_that_a_thread_noted_before_it_died_is_kept(
         return trace
 
     def known(values: dict[str, Any]) -> dict[str, Any]:
-        outcomes: dict[str, Any] = values["self"].known
+        outcomes: dict[str, Any] = values["self"].noted
         return outcomes
 
     run_uids = server.launch(2).run_uids
@@ -388,7 +388,7 @@ def crew(api: tator.JobApi, clocks: Clocks) -> Iterator[bulk_workers.ThreadWorke
     """Up to 32 threads; the clocks stand still."""
     crew = bulk_workers.ThreadWorkers(api, contextvars.copy_context(), 32)
     yield crew
-    crew.end()
+    crew.shut_down()
 
 
 def call(server: LocalTator, crew: bulk_workers.ThreadWorkers, times: int = 1) -> None:
@@ -447,6 +447,19 @@ def test_each_id_has_a_thread_while_threads_can_be_added(
 
     assert len(bulk.delete_jobs(api, slow()).deleted) == 5
     assert gate.most_held == 5
+
+
+def test_a_hook_can_end_the_program(server: LocalTator, api: tator.JobApi) -> None:
+    """sys.exit() in a thread of the run does what it says, and nothing more is sent."""
+
+    def leave(configuration: tator.Configuration) -> None:
+        if len(server.requests) >= 5:
+            sys.exit("enough")
+
+    api.api_client.configuration.refresh_api_key_hook = leave
+    with pytest.raises(SystemExit, match="enough"):
+        bulk.delete_jobs(api, server.launch(100).run_uids, max_workers=2)
+    assert len(server.requests) < 10
 
 
 def test_the_first_exception_of_the_callers_code_is_the_one_to_raise(
