@@ -25,7 +25,7 @@ from tator.exceptions import (
     ServiceException,
     TooManyRequestsException,
     UnauthorizedException,
-    is_refusal,
+    proves_nothing_done,
     message_of,
 )
 from tator.record import Record
@@ -100,7 +100,7 @@ def meaning_of(status: int, headers: Mapping[str, str], body: bytes | str) -> Me
         kind=class_of_status(status),
         message=message,
         retry_after=retry_after,
-        nothing_done=is_refusal(status),
+        nothing_done=proves_nothing_done(status),
         is_retryable=status in _RETRYABLE,
     )
 
