@@ -25,8 +25,8 @@ from tator.exceptions import (
     ServiceException,
     TooManyRequestsException,
     UnauthorizedException,
-    proves_nothing_done,
     message_of,
+    proves_nothing_done,
 )
 from tator.record import Record
 from tator.serialization import from_json

@@ -56,11 +56,12 @@ class Call(Record):
     with_info: bool
     needs_token: bool
 
-    def credentials(self, configuration: Configuration) -> Credentials:
+    def credentials(self) -> Credentials:
         """Return what a hint needs to know about the token of this call."""
         named = (value for name, value in self.headers.items() if name.lower() == "authorization")
-        has_token = bool(configuration.api_key) or configuration.is_token_from_environment
-        is_configured = self.url.startswith(f"{configuration.host}/")
+        settings = self.headers.settings
+        has_token = bool(settings["api_key"] or settings["_environment_token"])
+        is_configured = self.url.startswith(f"{settings['host']}/")
         return Credentials(
             are_needed=self.needs_token,
             sent=next(named, None),
@@ -68,29 +69,19 @@ class Call(Record):
             host_setting="Configuration.host" if is_configured else "_host",
         )
 
-    def result(
-        self,
-        response: Any,
-        deserialize: Callable[[Any, Any], Any],
-        redactor_of: Callable[[Headers], Redactor],
-    ) -> Any:
+    def result(self, response: Any, deserialize: Callable[[Any, Any], Any]) -> Any:
         """Return what the caller gets for a 2xx.
 
         Raises:
             ApiResponseError: If it is not a valid Tator response.
         """
-        data = self._data(response, deserialize, redactor_of) if self.preload else response
+        data = self._data(response, deserialize) if self.preload else response
         if not self.with_info:
             return data
         headers = response.getheaders() if self.preload else response.headers
         return HttpInfo(data, response.status, headers)
 
-    def _data(
-        self,
-        response: Any,
-        deserialize: Callable[[Any, Any], Any],
-        redactor_of: Callable[[Headers], Redactor],
-    ) -> Any:
+    def _data(self, response: Any, deserialize: Callable[[Any, Any], Any]) -> Any:
         kind = _kind_for(response.status, self.types)
         if response.status == 204:
             return empty(kind, model_settings(self.headers.settings["client_side_validation"]))
@@ -106,8 +97,8 @@ class Call(Record):
             problem: str | None = f"{_NOT_VALID} (null)"
         except ApiResponseError as error:
             problem = error.message
-        redactor = redactor_of(self.headers)
-        # A response that a test makes up has a status, data and headers.
+        # A response that a test makes up has only a status, data and headers.
+        redactor = Redactor(self.headers, getattr(response, "proxy", None))
         raise ApiResponseError(
             response.status,
             redactor.text(getattr(response, "reason", "")),
@@ -151,7 +142,10 @@ def path_of(template: object, path_params: object, formats: Mapping[str, str]) -
 
 
 def _reject_path(template: object, path: str) -> NoReturn:
-    """Reject a template for its first problem; values are encoded, so a brace is the template's."""
+    """Reject a template for its first problem.
+
+    Values are percent-encoded, so a brace that is left in the path is one of the template.
+    """
     missing = re.findall(r"\{[^{}]*\}", path)
     if missing:
         checks.reject(

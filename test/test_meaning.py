@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tator
-from tator.exceptions import proves_nothing_done, message_of
+from tator.exceptions import message_of, proves_nothing_done
 from tator.meaning import class_of_status, meaning_of, read_retry_after
 
 pytestmark = pytest.mark.fast

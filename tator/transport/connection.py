@@ -54,10 +54,10 @@ class TunnelError(OSError):
 
 
 class RawResponse(urllib3.HTTPResponse):
-    """urllib3's response around one of ours, from which it reads the body.
+    """urllib3's response, which reads its body from a `Response`.
 
     Attributes:
-        wire: Ours; set as soon as the object is made.
+        wire: That `Response`; set as soon as this object is made.
         version_string: The version as text, as newer versions of urllib3 have it.
     """
 

@@ -142,8 +142,14 @@ class _LookUp:
         for waiting in tuple(self.waiting):
             waiting.put(None)
 
-    def wait(self, seconds: float) -> Addresses:
-        """Return the addresses, or raise what the lookup raised."""
+    def wait(self, seconds: float, is_first: bool) -> Addresses:
+        """Return the addresses, or raise what the lookup raised.
+
+        Args:
+            seconds: How long to wait at most.
+            is_first: Whether this call began the lookup: it raises the exception itself, and the
+                others raise copies, since each raise changes the traceback of what it raises.
+        """
         news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.waiting.append(news)
         if self.result is None:
@@ -153,12 +159,11 @@ class _LookUp:
                 self.waiting.remove(news)
                 raise TimeoutError("the name was not resolved in time") from None
         if isinstance(self.result, Exception):
-            raise _copy_of(self.result)
+            raise self.result if is_first else _copy_of(self.result)
         return self.result or []
 
 
 def _copy_of(error: Exception) -> Exception:
-    """Return an exception for one thread: each that raises it changes its traceback and causes."""
     try:
         copied = copy.copy(error)
     except Exception:
@@ -195,7 +200,7 @@ def resolve(host: str, port: int, seconds: float) -> Addresses:
         mine.forget(key)
         mine.end(OSError(f"the name could not be looked up: {error}"))
         raise
-    return look_up.wait(seconds)
+    return look_up.wait(seconds, is_first=look_up is mine)
 
 
 def family_of(host: str) -> int | None:
