@@ -219,6 +219,7 @@ def add_authentication(
     if not is_list or not all(isinstance(scheme, str) for scheme in schemes):
         checks.reject("auth_settings", "must be a list such as ['TokenAuth']", ApiTypeError)
     known = configuration.auth_settings() if schemes else {}
+    # Generated classes list alternatives, so unknown schemes are left out, but one must be known.
     is_known = not schemes or "TokenAuth" in schemes  # which is not in `known` without a token
     for scheme in schemes:
         if scheme in known:
