@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import sys
 import threading
 import time
 import traceback
@@ -185,6 +184,16 @@ def test_each_who_waits_for_a_look_up_raises_a_separate_exception(
 ) -> None:
     """The first one the look-up's own, the others copies; one that can't be copied is shared."""
 
+    waiting = threading.Semaphore(0)
+
+    class Queue(queue.SimpleQueue[None]):
+        """What each waits on, made when it has found the look-up."""
+
+        def __init__(self) -> None:
+            waiting.release()
+
+    monkeypatch.setattr(queue, "SimpleQueue", Queue)
+
     def caught(error: Exception) -> list[Exception]:
         """The exceptions of two who wait for one look-up, which fails."""
         resolver = Resolver(error)
@@ -200,8 +209,7 @@ def test_each_who_waits_for_a_look_up_raises_a_separate_exception(
         threads = [threading.Thread(target=ask) for _ in range(2)]
         for thread in threads:
             thread.start()
-            while sys._current_frames()[thread.ident or 0].f_code.co_name != "wait":
-                time.sleep(0.001)
+            assert waiting.acquire(timeout=30)
         resolver.released.set()
         for thread in threads:
             thread.join()
