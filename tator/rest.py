@@ -37,6 +37,7 @@ from tator.transport.tls import make_context
 __all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
 
 _LARGEST_MESSAGE = 1 << 20  # bytes of a body that only says what happened; Tator's have about 100
+# Printable ASCII without ? and #; nor may the host have an @.
 _URL = re.compile(r"https?://[^/?#@\s]+/[!\"$->@-~]*")
 
 
@@ -321,6 +322,7 @@ class RESTClientObject:
                 return Received(raw=raw, data=data, meaning=meaning, proxy=proxy)
             if call.preload:
                 return Received(raw=raw, data=read_body(raw, most), proxy=proxy)
+            # From now on, the caller owns the connection, and may read any number of bytes.
             limits.allowance, limits.connection = inf, None
             return Received(raw=raw, data=b"", proxy=proxy)
         except BaseException as error:

@@ -87,7 +87,7 @@ class Connection(HTTPConnection):
 
     limits: Limits
     wire: Response | None = None
-    _thrown: OSError | None = None
+    _thrown: OSError | None = None  # the exception of the caller's own that ended `request`
     expires = inf
     _address: Any = None  # where it connected from
     # Whether the certificate was checked. urllib3 sets it, and warns about each request without a
@@ -136,7 +136,7 @@ class Connection(HTTPConnection):
         limits = self.limits
         addresses = resolve(self._name.strip("[]"), self.port, limits.wait())
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
-            left = len(addresses) - index
+            left = len(addresses) - index  # each may take an equal share of the time
             sock = None
             try:
                 seconds = limits.wait() / left

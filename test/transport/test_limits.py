@@ -173,10 +173,10 @@ def test_all_who_wait_for_a_look_up_get_its_result(
 
 
 class NotToBeCopied(Exception):
-    """An exception whose constructor takes other arguments than it keeps."""
+    """An exception that can't be copied, as one that holds a lock."""
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"{host}:{port}")
+    def __copy__(self) -> NotToBeCopied:
+        raise TypeError("cannot copy")
 
 
 def test_each_who_waits_for_a_look_up_raises_a_separate_exception(
@@ -224,7 +224,7 @@ def test_each_who_waits_for_a_look_up_raises_a_separate_exception(
     for copied in (first, second):
         assert (type(copied), copied.args, copied.__cause__) == (type(error), error.args, cause)
         assert traceback.extract_tb(copied.__traceback__)[-1].name == "__call__"
-    shared = NotToBeCopied("tator.test", 80)
+    shared = NotToBeCopied("odd")
     assert caught(shared) == [shared, shared]
 
 
