@@ -210,9 +210,10 @@ class ApiClient:
             ApiException: If anything goes wrong; see `tator.exceptions`.
         """
         header_params, _request_auth = mask(header_params), mask(_request_auth)
-        hook = self.configuration.refresh_api_key_hook
+        configuration = self.configuration
+        hook = configuration.refresh_api_key_hook
         if hook is not None:
-            hook(self.configuration)
+            hook(configuration)
         with before_sending:
             if post_params or files:
                 checks.reject("post_params and files", "must be empty: Tator accepts no form data")
@@ -223,8 +224,7 @@ class ApiClient:
             method = checks.method("method", method)
             pairs = operation.query_of(method, query_params, formats)
             timeout = checks.timeout("_request_timeout", _request_timeout)
-            if body is not None:
-                body = self.sanitize_for_serialization(body)
+            body = None if body is None else self.sanitize_for_serialization(body)
             host, auth, settings = self._read_settings(_host, auth_settings, _request_auth)
             # A copy, since another thread may set a default header meanwhile.
             headers = operation.headers_of(
@@ -336,8 +336,9 @@ class ApiClient:
 
     def warn_once(self) -> None:
         """Warn once for each client, if others can read or change what is sent."""
-        headers = [scheme["key"] for scheme in self.configuration.auth_settings().values()]
-        self.rest_client.warn_once(f"{self.configuration.host}/", headers)
+        configuration = self.configuration
+        headers = [scheme["key"] for scheme in configuration.auth_settings().values()]
+        self.rest_client.warn_once(f"{configuration.host}/", headers, configuration.verify_ssl)
 
     def _read_settings(
         self, host: str | None, auth_settings: Any, request_auth: Mapping[str, str] | None
@@ -365,11 +366,11 @@ class ApiClient:
         from tator.async_result import AsyncResult, CallThreads  # half of all programs need none
 
         # On this thread, so that the warning points at the caller's line.
-        self.rest_client.warn_once(call.url, call.headers)
+        settings = call.headers.settings
+        self.rest_client.warn_once(call.url, call.headers, settings["verify_ssl"])
         workers = self._workers
         if workers is None:
-            most = self.configuration.connection_pool_maxsize
-            workers = self._workers = CallThreads(most)
+            workers = self._workers = CallThreads(settings["connection_pool_maxsize"])
         handle: AsyncResult[Any] = AsyncResult(lambda: self._send(call))
         workers.run(handle.run)
         return handle
@@ -387,11 +388,10 @@ class ApiClient:
                 _request_timeout=call.timeout,
             )
             self.last_response = response
-            result = call.result(response, self.deserialize, self.rest_client.redactor)
+            return call.result(response, self.deserialize)
         except ApiException as error:
-            error.hint = hint_for(error, call.credentials(self.configuration))
+            error.hint = hint_for(error, call.credentials())
             raise
-        return result
 
 
 def _checked(configuration: object) -> Configuration:

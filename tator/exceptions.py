@@ -116,7 +116,7 @@ class ApiException(OpenApiException):
         self.method = method
         self.url = url
         self.attempts = attempts
-        assumed = not (self._proves_nothing_done or is_refusal(self.status))
+        assumed = not (self._proves_nothing_done or proves_nothing_done(self.status))
         self.maybe_applied: bool = assumed if maybe_applied is None else maybe_applied
         self.retry_after = retry_after
         self.hint = hint
@@ -262,7 +262,7 @@ class ServiceException(ApiException):
     """The server failed (5xx)."""
 
 
-def is_refusal(status: int) -> bool:
+def proves_nothing_done(status: int) -> bool:
     """Tell whether a status proves that the server rejected the request before any work."""
     return 300 <= status < 400 or status in _NOTHING_DONE
 

@@ -52,6 +52,7 @@ def hint_for(error: ApiException, credentials: Credentials) -> str | None:
     is_unauthorized = is_anonymous or isinstance(error, UnauthorizedException)
     if credentials.other_header is not None:
         about_token = _about_other(credentials.other_header) if is_unauthorized else None
+    # 500, too: the oldest servers look the job up before they check the token, and fail with a 500.
     elif 400 <= error.status <= 500 and not isinstance(error, ApiProxyError):
         about_token = _about_token(error, credentials)
     about_response = error.hint or _about_response(error)
@@ -120,22 +121,29 @@ def _about_unreadable(error: ApiException) -> str:
 
 
 def _about_redirect(error: ApiException) -> str:
-    """Say where a redirect leads, and the host to set if the same endpoint is there."""
+    """Say where a redirect leads, and the host to set if the same endpoint is there.
+
+    Never a host without TLS in place of one with it: the token would be sent where others read it.
+    """
     location = (error.headers or {}).get("Location")
     if not location:
         return (
             "tator does not follow redirects, and this one has no target: check Configuration.host."
         )
-    _, rest, path = _path_of(error).rpartition("/rest/")
+    url = error.url or ""
+    # From "/rest/" on: a prefix of the host may be before it.
+    endpoint = "".join(urlsplit(url).path.rpartition("/rest/")[1:])
     try:
-        target = urljoin(error.url or "", location)
-        before, _, after = target.partition("?")[0].rpartition(rest + path)
+        target = urljoin(url, location)
+        before, _, after = target.partition("?")[0].rpartition(endpoint)
         host = None if after else checks.host("host", before)
     except ValueError:
         target, host = repr(location), None
     leads = f"tator does not follow redirects. This one leads to {target}"
     if host is None:
         return f"{leads}, which is another endpoint: check Configuration.host."
+    if host.startswith("http:") and url.startswith("https:"):
+        return f"{leads}, without TLS: check Configuration.host, and ask the server's operators."
     return f"{leads}: set Configuration.host to {host!r}."
 
 

@@ -25,8 +25,8 @@ from tator.exceptions import (
     ServiceException,
     TooManyRequestsException,
     UnauthorizedException,
-    is_refusal,
     message_of,
+    proves_nothing_done,
 )
 from tator.record import Record
 from tator.serialization import from_json
@@ -100,7 +100,7 @@ def meaning_of(status: int, headers: Mapping[str, str], body: bytes | str) -> Me
         kind=class_of_status(status),
         message=message,
         retry_after=retry_after,
-        nothing_done=is_refusal(status),
+        nothing_done=proves_nothing_done(status),
         is_retryable=status in _RETRYABLE,
     )
 

@@ -58,11 +58,12 @@ class Call(Record):
     needs_token: bool
     other_header: str | None = None  # that has other credentials in place of the token
 
-    def credentials(self, configuration: Configuration) -> Credentials:
+    def credentials(self) -> Credentials:
         """Return what a hint needs to know about the token of this call."""
         named = (value for name, value in self.headers.items() if name.lower() == "authorization")
-        has_token = bool(configuration.api_key) or configuration.is_token_from_environment
-        is_configured = self.url.startswith(f"{configuration.host}/")
+        settings = self.headers.settings
+        has_token = bool(settings["api_key"] or settings["_environment_token"])
+        is_configured = self.url.startswith(f"{settings['host']}/")
         return Credentials(
             are_needed=self.needs_token,
             sent=next(named, None),
@@ -71,29 +72,19 @@ class Call(Record):
             other_header=self.other_header,
         )
 
-    def result(
-        self,
-        response: Any,
-        deserialize: Callable[[Any, Any], Any],
-        redactor_of: Callable[[Headers], Redactor],
-    ) -> Any:
+    def result(self, response: Any, deserialize: Callable[[Any, Any], Any]) -> Any:
         """Return what the caller gets for a 2xx.
 
         Raises:
             ApiResponseError: If it is not a valid Tator response.
         """
-        data = self._data(response, deserialize, redactor_of) if self.preload else response
+        data = self._data(response, deserialize) if self.preload else response
         if not self.with_info:
             return data
         headers = response.getheaders() if self.preload else response.headers
         return HttpInfo(data, response.status, headers)
 
-    def _data(
-        self,
-        response: Any,
-        deserialize: Callable[[Any, Any], Any],
-        redactor_of: Callable[[Headers], Redactor],
-    ) -> Any:
+    def _data(self, response: Any, deserialize: Callable[[Any, Any], Any]) -> Any:
         kind = _kind_for(response.status, self.types)
         if response.status == 204:
             return empty(kind, model_settings(self.headers.settings["client_side_validation"]))
@@ -109,9 +100,8 @@ class Call(Record):
             problem: str | None = f"{_NOT_VALID} (null)"
         except ApiResponseError as error:
             # Masked before it is kept: a traceback of the error below shows this frame.
-            problem = error.message and redactor_of(self.headers).text(error.message)
-        redactor = redactor_of(self.headers)
-        # A response that a test makes up has a status, data and headers.
+            problem = error.message and self._redactor(response).text(error.message)
+        redactor = self._redactor(response)
         raise ApiResponseError(
             response.status,
             redactor.text(getattr(response, "reason", "")),
@@ -123,6 +113,10 @@ class Call(Record):
             attempts=getattr(response, "attempts", 1),
             maybe_applied=self._maybe_applied(response),
         )
+
+    def _redactor(self, response: Any) -> Redactor:
+        # A response that a test makes up has only a status, data and headers.
+        return Redactor(self.headers, getattr(response, "proxy", None))
 
     def _maybe_applied(self, response: Any) -> bool | None:
         is_safe = self.method in checks.SAFE_METHODS
@@ -155,7 +149,10 @@ def path_of(template: object, path_params: object, formats: Mapping[str, str]) -
 
 
 def _reject_path(template: object, path: str) -> NoReturn:
-    """Reject a template for its first problem; values are encoded, so a brace is the template's."""
+    """Reject a template for its first problem.
+
+    Values are percent-encoded, so a brace that is left in the path is one of the template.
+    """
     missing = re.findall(r"\{[^{}]*\}", path)
     if missing:
         checks.reject(
@@ -229,6 +226,7 @@ def add_authentication(
     if not is_list or not all(isinstance(scheme, str) for scheme in schemes):
         checks.reject("auth_settings", "must be a list such as ['TokenAuth']", ApiTypeError)
     known = configuration.auth_settings() if schemes else {}
+    # Generated classes list alternatives, so unknown schemes are left out, but one must be known.
     is_known = not schemes or "TokenAuth" in schemes  # which is not in `known` without a token
     for scheme in schemes:
         if scheme in known:
@@ -254,7 +252,8 @@ def other_header(
         auth: Those with credentials.
         request_auth: The credentials for the call, if they were passed.
     """
-    if not request_auth and any(name.lower() == "authorization" for name in headers):
+    names = map(str.lower, headers)
+    if not request_auth and "authorization" in names:
         return None
     return next(iter(auth), None)
 

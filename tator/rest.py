@@ -36,7 +36,8 @@ from tator.transport.tls import make_context
 
 __all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
 
-_MEBIBYTE = 1 << 20
+_LARGEST_MESSAGE = 1 << 20  # bytes of a body that only says what happened; Tator's have about 100
+# Printable ASCII without ? and #; nor may the host have an @.
 _URL = re.compile(r"https?://[^/?#@\s]+/[!\"$->@-~]*")
 
 
@@ -77,6 +78,7 @@ class RESTResponse:
         urllib3_response: urllib3's response, already read.
         attempts: How many attempts were made.
         maybe_applied: Whether the server may have applied the request.
+        proxy: The URL of the proxy that it came through, or `None`.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class RESTResponse:
         data: bytes | None = None,
         attempts: int = 1,
         maybe_applied: bool = True,
+        proxy: str | None = None,
     ) -> None:
         self.urllib3_response = resp
         self.status: int = resp.status
@@ -92,6 +95,7 @@ class RESTResponse:
         self.data: bytes = resp.data if data is None else data
         self.attempts = attempts
         self.maybe_applied = maybe_applied
+        self.proxy = proxy
 
     def getheaders(self) -> Mapping[str, str]:
         """Return the headers; their names are case-insensitive."""
@@ -132,7 +136,7 @@ class RESTClientObject:
         self._has_warned = False
         self._safe_origin = "none"  # the last for which there was nothing to warn of
         if configuration.ssl_ca_cert or configuration.cert_file or configuration.key_file:
-            _check_files(configuration)
+            make_context(vars(configuration))  # only to reject files that can't be used
 
     @property
     def pool_manager(self) -> Any:
@@ -208,7 +212,7 @@ class RESTClientObject:
             values=settings,
             timeout=checks.timeout("_request_timeout", _request_timeout),
         )
-        self.warn_once(url, headers)
+        self.warn_once(url, headers, settings["verify_ssl"])
         result = self._result(call)
         if not isinstance(result, ApiException):
             return result
@@ -232,17 +236,17 @@ class RESTClientObject:
         if route is not None:
             route.retire()
 
-    def redactor(self, headers: Mapping[str, str]) -> Redactor:
-        """Return what removes the sensitive values of a request from its response."""
-        return Redactor(headers, self._route.proxy if self._route else None)
-
-    def warn_once(self, url: str, headers: Iterable[str]) -> None:
+    def warn_once(self, url: str, headers: Iterable[str], is_verified: bool) -> None:
         """Warn once for each client, if others can read or change what is sent.
+
+        Args:
+            url: Where the request goes.
+            headers: The names of its headers.
+            is_verified: Whether the server's certificate is checked.
 
         Raises:
             InsecureRequestWarning: If warnings are errors.
         """
-        is_verified = self.configuration.verify_ssl
         if self._has_warned or (is_verified and url.startswith(self._safe_origin)):
             return
         parts = urlsplit(url)
@@ -269,6 +273,7 @@ class RESTClientObject:
         attempts = retries = 0
         maybe_applied = False
         while True:
+            # The server may have asked another call of this client to wait.
             quiet = policy.quiet_seconds(ends)
             if quiet:
                 time.sleep(quiet)
@@ -286,7 +291,9 @@ class RESTClientObject:
                 policy.succeeded()
                 if not call.preload:
                     return received.raw
-                return RESTResponse(received.raw, received.data, attempts, maybe_applied)
+                return RESTResponse(
+                    received.raw, received.data, attempts, maybe_applied, received.proxy
+                )
             outcome = received.outcome
             delay = policy.seconds_until_retry(
                 outcome, call.method, retries, call.values["retries"], ends
@@ -301,35 +308,39 @@ class RESTClientObject:
 
     def _attempt(self, call: _Request, ends: float) -> Received | Failure:
         """Make one attempt; exceptions from the caller's own code pass through."""
-        most = call.values["largest_response"] if call.method != "DELETE" else _MEBIBYTE
+        most = call.values["largest_response"] if call.method != "DELETE" else _LARGEST_MESSAGE
         timeout = call.values["timeout"] if call.timeout is None else call.timeout
-        limits = Limits(timeout, ends, 2 * max(most, _MEBIBYTE))
+        # Headers and the framing of chunks count, too: otherwise, they could go on forever.
+        limits = Limits(timeout, ends, 2 * max(most, _LARGEST_MESSAGE))
         proxy = None
         try:
             route = self._get_route(call)
             proxy = route.proxy
             raw = route.send(call.method, call.url, call.headers, call.body, limits)
             if not 200 <= raw.status < 300:
-                most = _MEBIBYTE
+                most = _LARGEST_MESSAGE
                 data = read_body(raw, most)
                 meaning = meaning_of(raw.status, raw.headers, data)
                 return Received(raw=raw, data=data, meaning=meaning, proxy=proxy)
             if call.preload:
                 return Received(raw=raw, data=read_body(raw, most), proxy=proxy)
+            # From now on, the caller owns the connection, and may read any number of bytes.
             limits.allowance, limits.connection = inf, None
             return Received(raw=raw, data=b"", proxy=proxy)
         except BaseException as error:
             limits.discard()
-            passing = root_of(error)
+            root = root_of(error)
             failure = failure_of(error, limits.sent, proxy, most)
             if failure is not None:
                 return failure
-        if passing.__context__ is not None and not is_callers(passing.__context__):
-            passing.__context__ = None
+        # The caller's own exception. Frames of the transport hold the headers, so it is raised
+        # without them, and without an exception of the transport that was handled before it.
+        if root.__context__ is not None and not is_callers(root.__context__):
+            root.__context__ = None
         try:
-            raise passing.with_traceback(without_transport(passing.__traceback__))
+            raise root.with_traceback(without_transport(root.__traceback__))
         finally:
-            del passing
+            del root
 
     def _get_route(self, call: _Request) -> Route:
         values = call.values
@@ -344,7 +355,7 @@ class RESTClientObject:
             if current is not None and current.key == key:
                 return current
             self._route = new
-            # A parent's connections are its own.
+            # After a fork, the known route is the parent's, which still uses its connections.
             if current is not None and current.process == new.process:
                 current.retire()
             return new
@@ -372,11 +383,6 @@ def _with_query(url: object, params: query.Params | None) -> str:
         checks.reject("url", "must be an absolute http(s) URL, percent-encoded, without a query")
     pairs = checks.rejecting("query_params", query.to_pairs, "query_params", params)
     return f"{url}?{query.to_query(pairs)}" if pairs else str(url)
-
-
-def _check_files(configuration: Configuration) -> None:
-    """When the client is created, reject TLS files that can't be used."""
-    make_context(vars(configuration))
 
 
 _NO_POOL_MANAGER = (

@@ -19,7 +19,9 @@ DEEP = [
     ("tator.rest", "ApiException"),
     ("tator.rest", "RESTClientObject"),
     ("tator.rest", "RESTResponse"),
+    ("tator.exceptions", "ApiTimeoutError"),
     ("tator.models", "InlineResponse2044"),
+    ("tator.models", "InlineResponse2045"),
     ("tator.models.inline_response2044", "InlineResponse2044"),
     ("tator.models.inline_response2045", "InlineResponse2045"),
 ]

@@ -730,6 +730,23 @@ def test_client_side_validation_is_the_configurations() -> None:
     assert not ApiClient(Configuration(client_side_validation=False)).client_side_validation
 
 
+def test_credentials_of_the_proxy_that_a_call_used_are_masked() -> None:
+    """Even if the client was closed, or has another proxy, when its response is read."""
+
+    class Closing(ApiClient):
+        def request(self, *args: Any, **options: Any) -> Any:
+            response = super().request(*args, **options)
+            self.close()
+            return response
+
+    with Peer(answering(response("200 OK", '{"message": 1, "by": "me:hush-hush"}'))) as peer:
+        proxy = peer.host.replace("//", "//me:hush-hush@")
+        client = Closing(Configuration("http://tator.test", proxy=proxy))
+        with pytest.raises(tator.ApiResponseError) as caught:
+            client.call_api("/rest/Job/a", "DELETE", response_type=InlineResponse2044)
+    assert caught.value.body == '{"message": 1, "by": "***"}'
+
+
 def test_a_warning_can_be_requested_before_the_first_call() -> None:
     """Bulk asks for it once, on the thread of its caller."""
     client = client_of("http://tator.invalid")

@@ -172,28 +172,6 @@ def test_every_exception_is_public() -> None:
     assert set(tator.exceptions.__all__) <= set(tator.__all__)
 
 
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        ("tator.api.job_api", "JobApi"),
-        ("tator.api_client", "ApiClient"),
-        ("tator.configuration", "Configuration"),
-        ("tator.rest", "ApiException"),
-        ("tator.rest", "RESTClientObject"),
-        ("tator.rest", "RESTResponse"),
-        ("tator.models", "InlineResponse2044"),
-        ("tator.models", "InlineResponse2045"),
-        ("tator.models.inline_response2044", "InlineResponse2044"),
-        ("tator.models.inline_response2045", "InlineResponse2045"),
-        ("tator.exceptions", "ApiTimeoutError"),
-    ],
-)
-def test_the_deep_imports_work(module: str, name: str) -> None:
-    """What programs import from deep inside is there, and is the same as at the top."""
-    value = getattr(importlib.import_module(module), name)
-    assert getattr(tator, name, value) is value
-
-
 def is_private(name: object) -> bool:
     return isinstance(name, str) and bool(re.fullmatch(r"_[a-zA-Z]\w*|_\w*[^_]", name))
 

@@ -26,7 +26,7 @@ from tator.exceptions import (
     ApiTypeError,
     ApiValueError,
     OpenApiException,
-    is_refusal,
+    proves_nothing_done,
 )
 from tator.testing import LocalTator
 
@@ -114,7 +114,7 @@ def test_an_invalid_response_is_not_a_connection_error() -> None:
 
 def test_a_status_that_rejects_the_request_proves_that_nothing_was_applied() -> None:
     """These are redirects and some client errors; after other statuses, the work may be applied."""
-    rejecting = [status for status in range(600) if is_refusal(status)]
+    rejecting = [status for status in range(600) if proves_nothing_done(status)]
     assert rejecting == [*range(300, 400), 401, 403, 404, 405, 406, 407, 413, 414, 429]
 
 

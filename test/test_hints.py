@@ -354,7 +354,6 @@ def test_a_host_of_one_call_is_named_as_its_argument() -> None:
     [
         ("https://new.example/rest/Job/uid", "https://new.example"),
         ("https://new.example:8443/a/b/rest/Job/uid", "https://new.example:8443/a/b"),
-        ("http://tator.example/prefix/rest/Job/uid", "http://tator.example/prefix"),
         ("//new.example/rest/Job/uid?x=1", "https://new.example"),
         ("/auth/rest/Job/uid", "https://tator.example/auth"),
     ],
@@ -387,6 +386,19 @@ def test_a_redirect_elsewhere_proposes_no_host(location: str) -> None:
     told = str(hint(302, b"", headers={"Location": location}))
     assert told.endswith("which is another endpoint: check Configuration.host.")
     assert location.rpartition("/")[2] in told
+
+
+def test_a_redirect_from_https_to_http_proposes_no_host() -> None:
+    """The token would be sent where others can read it; https instead of http is proposed."""
+    here, there = f"{HOST}{JOB}", f"{HOST}{JOB}".replace("https:", "http:")
+    told = str(hint(301, b"", headers={"Location": there}))
+    assert told == (
+        f"tator does not follow redirects. This one leads to {there}, without TLS: check"
+        " Configuration.host, and ask the server's operators."
+    )
+    plain = error_of(301, headers={"Location": here})
+    plain.url = there
+    assert f"set Configuration.host to '{HOST}'" in str(hint_for(plain, WITH_TOKEN))
 
 
 def test_a_redirect_without_a_target_says_so() -> None:

@@ -1,8 +1,10 @@
-"""The two operations send what they should, and return what the server says."""
+"""Each operation sends what it should, and returns what the server says."""
 
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +41,22 @@ def target(server: LocalTator, form: str) -> str:
 def is_confirmed(model: Any) -> bool:
     """Whether it says what the server says of a cancellation."""
     return "deleted" in model.message.lower()
+
+
+def test_a_generated_model_with_the_same_name_changes_no_operation(
+    local_tator: LocalTator,
+) -> None:
+    """Generated classes are put into `tator.models`, perhaps before the first operation is used."""
+    program = (
+        "import sys, tator.models\n"
+        "ours = tator.models.InlineResponse2044\n"
+        "tator.models.InlineResponse2044 = type('InlineResponse2044', (), {})\n"
+        "host, token, uid = sys.argv[1:]\n"
+        "assert type(tator.get_api(host, token).delete_job(uid)) is ours\n"
+    )
+    uid = local_tator.launch().run_uids[0]
+    arguments = (local_tator.host, local_tator.token, uid)
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True)
 
 
 @pytest.mark.parametrize("form", FORMS)

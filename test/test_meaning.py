@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tator
-from tator.exceptions import is_refusal, message_of
+from tator.exceptions import message_of, proves_nothing_done
 from tator.meaning import class_of_status, meaning_of, read_retry_after
 
 pytestmark = pytest.mark.fast
@@ -207,7 +207,7 @@ def test_a_sentence_does_not_count_with_another_status(status: int) -> None:
         meaning = meaning_of(status, {}, failure(words))
         assert meaning.kind is class_of_status(status)
         assert not meaning.is_throttled
-        assert meaning.nothing_done is is_refusal(status)
+        assert meaning.nothing_done is proves_nothing_done(status)
 
 
 def test_a_throttling_sentence_does_not_count_with_a_403() -> None:

@@ -37,7 +37,6 @@ from tator.exceptions import (
     RedirectException,
     ServiceException,
 )
-from tator.headers import Headers
 from tator.rest import RESTClientObject, RESTResponse
 
 MEBIBYTE = 1 << 20
@@ -459,8 +458,9 @@ def warnings_of(client: RESTClientObject, url: str, *, has_token: bool) -> list[
     """What a client warns of, and whether it points at the caller's line."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        headers = ["accept", "authorization"] if has_token else ["accept"]
         line = sys._getframe().f_lineno + 1
-        client.warn_once(url, ["accept", "authorization"] if has_token else ["accept"])
+        client.warn_once(url, headers, client.configuration.verify_ssl)
     assert [(w.filename, w.lineno) for w in caught] == [(__file__, line)] * len(caught)
     assert all(w.category is InsecureRequestWarning for w in caught)
     return [str(w.message) for w in caught]
@@ -711,13 +711,14 @@ def test_what_the_caller_raises_within_a_failure_of_the_transport_loses_that_con
     assert caught.value.__context__ is None
 
 
-def test_a_redactor_masks_the_sensitive_values_of_a_request() -> None:
-    """With a route as without one."""
+def test_a_response_names_the_proxy_that_it_came_through() -> None:
+    """Its password is masked in every display."""
     with Peer(echo) as peer:
-        client = client_of(peer.host)
-        for _ in range(2):
-            assert TOKEN not in client.redactor(Headers(SECRET)).text(f"{TOKEN} came back")
-            client.GET(f"{peer.host}/x")
+        assert client_of(peer.host).GET(f"{peer.host}/x").proxy is None
+        proxy = peer.host.replace("//", "//me:hush-hush@")
+        seen = client_of("http://tator.test", proxy=proxy).GET("http://tator.test/x")
+    assert str(seen.proxy) == proxy
+    assert "hush" not in repr(seen.proxy)
 
 
 def test_a_response_is_made_as_generated_code_makes_it() -> None:

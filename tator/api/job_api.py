@@ -9,7 +9,7 @@ from tator.api_client import ApiClient, HttpInfo
 from tator.checks import Timeout
 from tator.configuration import Configuration
 
-# Not from `tator.models`, where a program can put other classes under these names.
+# Not from `tator.models`, where generated classes may replace a model with the same name.
 from tator.models.inline_response2044 import InlineResponse2044
 from tator.models.inline_response2045 import InlineResponse2045
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class JobApi:
     """Cancels background jobs: transcodes and algorithm runs, each an Argo workflow on the cluster.
 
-    Every operation has two forms: the short one returns the model, and the `_with_http_info` form
-    returns `HttpInfo(data, status, headers)`. All of them take these options:
+    A cancellation has two forms: the short one returns the model, and the `_with_http_info` form
+    returns `HttpInfo(data, status, headers)`. Both take these options:
 
     - `async_req`: `True` returns an `AsyncResult` at once, and the call runs in a thread.
       Defaults to `False`.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-_MODULES = frozenset({"builtins", "http.client", "socket", "ssl"})  # have the transport's classes
-_PACKAGES = frozenset({"tator", "urllib3"})  # the same, with all modules in them
-# Whose frames raise for the transport.
+# Modules, and packages with all their modules, whose exception classes the transport raises.
+_MODULES = frozenset({"builtins", "http.client", "socket", "ssl"})
+_PACKAGES = frozenset({"tator", "urllib3"})
+# Packages whose code works for the transport: an exception raised in any other is the caller's.
 _RUNTIMES = frozenset({"eventlet", "gevent", "tator", "urllib3"}) | sys.stdlib_module_names
-# Whose frames hold the headers as they are sent.
+# Packages whose frames hold the headers as they are sent, the token among them.
 _BELOW = frozenset({"http", "selectors", "socket", "ssl", "urllib3"})
 
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 import time
+import weakref
 from collections.abc import Mapping
 from functools import partial
 from math import inf
@@ -40,17 +41,27 @@ SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *_keep_alive_opti
 
 
 class TunnelError(OSError):
-    """The proxy did not open a tunnel."""
+    """The proxy did not open a tunnel.
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"the proxy responded with {status} {reason}")
+    Args:
+        problem: What it did instead.
+        status: The status of its response.
+    """
+
+    def __init__(self, problem: str, status: int) -> None:
+        super().__init__(problem)
         self.status = status
 
 
 class RawResponse(urllib3.HTTPResponse):
-    """urllib3's response around a `Response`."""
+    """urllib3's response, which reads its body from a `Response`.
 
-    wire: Response = cast(Response, None)  # that it is around
+    Attributes:
+        wire: That `Response`; set as soon as this object is made.
+        version_string: The version as text, as newer versions of urllib3 have it.
+    """
+
+    wire: Response = cast(Response, None)
     version_string = "HTTP/1.1"
 
     def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
@@ -59,7 +70,7 @@ class RawResponse(urllib3.HTTPResponse):
             yield piece
 
     def release_conn(self) -> None:
-        """Release the connection, unless it already works for another response."""
+        """Release the connection, unless a later response has arrived on it."""
         if getattr(self.connection, "wire", self.wire) is self.wire:
             super().release_conn()
 
@@ -69,22 +80,23 @@ class Connection(HTTPConnection):
 
     Attributes:
         limits: Those limits.
-        wire: The last response that arrived on it. Not urllib3's wrapper, which refers to the pool:
-            a pool that its own connections refer to would never be collected.
+        wire: The last response that arrived on it: the one inside a `RawResponse`. That one itself
+            refers to the pool, and a cycle would keep the pool until the garbage collector runs.
         expires: When it can no longer be used, on the monotonic clock.
     """
 
     limits: Limits
     wire: Response | None = None
-    _thrown: OSError | None = None
+    _thrown: OSError | None = None  # the exception of the caller's own that ended `request`
     expires = inf
     _address: Any = None  # where it connected from
-    # urllib3 would warn about each unverified request; the client has given one warning.
+    # Whether the certificate was checked. urllib3 sets it, and warns about each request without a
+    # check. The client has warned once already, so this one is always true, and can't be set.
     is_verified: Any = property(lambda self: True, lambda self, value: None)  # pyright: ignore[reportAssignmentType]  # a variable in urllib3
 
     def __init__(self, host: str, *args: Any, **options: Any) -> None:
         super().__init__(host, *args, **options)
-        self._name = host  # `host` loses the dot that ends a full name
+        self._name = host  # urllib3's `host` drops a dot at the end, which the lookup needs
 
     @property
     def timeout(self) -> float | None:
@@ -124,7 +136,7 @@ class Connection(HTTPConnection):
         limits = self.limits
         addresses = resolve(self._name.strip("[]"), self.port, limits.wait())
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
-            left = len(addresses) - index
+            left = len(addresses) - index  # each may take an equal share of the time
             sock = None
             try:
                 seconds = limits.wait() / left
@@ -152,9 +164,14 @@ class Connection(HTTPConnection):
         stream = Stream(partial(_receive, self.sock, self.limits))
         response = Response(stream, "CONNECT")
         response.begin()
-        if response.status != 200 or not stream.is_empty:
+        problem = None
+        if response.status != 200:
+            problem = f"the proxy responded with {response.status} {response.reason}"
+        elif not stream.is_empty:
+            problem = "the proxy sent more than the headers of its response"
+        if problem is not None:
             self.close()
-            raise TunnelError(response.status, response.reason)
+            raise TunnelError(problem, response.status)
         self.sock.settimeout(self.limits.wait())
 
     def send(self, data: Any) -> None:
@@ -171,7 +188,11 @@ class Connection(HTTPConnection):
         headers: Mapping[str, str] | None = None,
         **options: object,
     ) -> None:
-        """Send a request; connecting before tells "not reached" from "the response was lost"."""
+        """Send a request.
+
+        Connecting is a separate step, and `limits.sent` is set after it: an error before that
+        proves that the server has not seen the request.
+        """
         try:
             if self.is_closed:
                 self.connect()
@@ -179,8 +200,8 @@ class Connection(HTTPConnection):
             self._request = (method, url)
             self._send_head_and_body(method, url, body, headers or {})
         except OSError as error:
-            # After some of these, urllib3 reads the response: it may say why the client was
-            # rejected. An exception from the caller's own code must pass through anyway.
+            # If sending fails, urllib3 still reads the response, which may say why the server
+            # closed the connection. Then `getresponse` raises an exception of the caller's own.
             self._thrown = error if is_callers(error) else None
             raise
 
@@ -201,7 +222,7 @@ class Connection(HTTPConnection):
         self.endheaders(body)
 
     def putheader(self, header: str | bytes, *values: Any) -> None:
-        """Add a header; urllib3's own checks each value for a mark that no header here has."""
+        """Add a header; urllib3's method would look for its `SKIP_HEADER`, which is never here."""
         super(HTTPConnection, self).putheader(header, *values)
 
     def response_class(self, sock: Any, *args: object, method: str | None = None) -> Response:  # type: ignore[override]  # http.client only calls it
@@ -242,8 +263,8 @@ class Connection(HTTPConnection):
         try:
             return (
                 self.sock is not None
-                # gevent may have replaced sockets: a native one would stop all greenlets. Others
-                # replace the class by a function, which is a TypeError.
+                # If gevent has replaced `socket.socket` meanwhile, this one is native, and would
+                # block all greenlets. If it is replaced by a function, this is a TypeError.
                 and isinstance(self._plain_socket(), socket.socket)
                 and time.monotonic() < self.expires
                 and self._has_its_descriptor()
@@ -256,9 +277,9 @@ class Connection(HTTPConnection):
 
     @property
     def is_reusable(self) -> bool:
-        """Whether nothing of the last response is left, not even in the buffers of TLS."""
+        """Whether another request can follow, with nothing left over in the buffers of TLS."""
         sock = self.sock
-        if sock is None or self.wire is None or not self.wire.is_reusable:
+        if sock is None or self.wire is None or not self.wire.leaves_connection_clean:
             return False
         if isinstance(sock, SSLTransport):
             return not (sock.sslobj.pending() or sock.incoming.pending)
@@ -294,7 +315,8 @@ class Connection(HTTPConnection):
 
 
 def _receive(sock: socket.socket, limits: Limits, size: int) -> bytes:
-    # No method: a response that knows its connection would keep it from being collected at once.
+    # A function, since the response keeps it: with a method, connection and response would refer to
+    # each other, and stay open until the garbage collector runs.
     sock.settimeout(limits.wait())
     data = sock.recv(size)
     limits.arrived(len(data))
@@ -305,13 +327,18 @@ class TlsConnection(Connection, HTTPSConnection):  # pyright: ignore[reportIncom
     """The same over TLS."""
 
     def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> ssl.SSLSocket:
+        """Connect to a proxy over TLS; TLS to the server follows inside of it.
+
+        For one read from the inner TLS, urllib3 may read from the outer one any number of times,
+        so each of these gets the time that is left.
+        """
         outer = super()._connect_tls_proxy(hostname, sock)
-        receive = outer.recv
+        # Otherwise the socket would refer to itself, and stay open until the collector runs.
+        weak_outer, weak_self = weakref.proxy(outer), weakref.proxy(self)
 
         def recv(size: int) -> bytes:
-            # For one step of the TLS inside, urllib3 may ask the TLS outside any number of times.
-            outer.settimeout(self.limits.wait())
-            return receive(size)
+            weak_outer.settimeout(weak_self.limits.wait())
+            return cast(bytes, weak_outer.read(size))  # which is what `recv` does on a TLS socket
 
         outer.recv = recv  # type: ignore[assignment, method-assign]
         return outer

@@ -6,8 +6,8 @@ import http.client
 import ssl
 
 from urllib3.exceptions import IncompleteRead, NewConnectionError
-from urllib3.exceptions import SSLError as PoolSSLError
-from urllib3.exceptions import TimeoutError as PoolTimeoutError
+from urllib3.exceptions import SSLError as Urllib3SSLError
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from tator.exceptions import (
@@ -28,9 +28,10 @@ from tator.transport.limits import TooLarge
 STILL_WORKING: str = "The server may still be working: check the job on the server first."
 """The hint for a response that is late; hints of a 504 say the same."""
 
+# The other side closed the connection without TLS's close_notify.
 _CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _LOST = (OSError, IncompleteRead, http.client.IncompleteRead)
-_TLS = (ssl.SSLError, CertificateError, PoolSSLError)
+_TLS = (ssl.SSLError, CertificateError, Urllib3SSLError)
 
 
 class Failure(Record):
@@ -142,7 +143,7 @@ def _classify(
 ) -> tuple[type[ApiException], str, str | None, bool]:
     """Return class, reason, hint, and whether another attempt may succeed."""
     words = _text_of(root)
-    if isinstance(root, ApiException):
+    if isinstance(root, ApiException):  # from making the route, so nothing was sent
         return type(root), root.reason, root.hint, False
     if (_is_timeout(error) or _is_timeout(root)) and not (sent and _is_network_gone(root)):
         if sent:
@@ -168,7 +169,7 @@ def _classify(
 def _is_timeout(error: BaseException) -> bool:
     if isinstance(error, NewConnectionError):  # a kind of timeout in urllib3's hierarchy
         return False
-    return isinstance(error, (TimeoutError, PoolTimeoutError))
+    return isinstance(error, (TimeoutError, Urllib3TimeoutError))
 
 
 def _is_network_gone(error: BaseException) -> bool:

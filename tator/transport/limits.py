@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import queue
 import socket
@@ -9,7 +10,7 @@ import time
 from math import inf
 from typing import Any, TypeAlias
 
-from urllib3.util import Timeout as PoolTimeout
+from urllib3.util import Timeout as Urllib3Timeout
 from urllib3.util import connection
 
 from tator import threads
@@ -28,7 +29,7 @@ class TimeLeft(float):
     limits: Limits
 
 
-class Limits(PoolTimeout):
+class Limits(Urllib3Timeout):
     """The time and the bytes that one attempt has left, and what it has done so far.
 
     urllib3 hands a timeout down to the connection that works for an attempt: this one.
@@ -41,14 +42,16 @@ class Limits(PoolTimeout):
 
     def __init__(self, timeout: Timeout, ends: float, allowance: float) -> None:
         super().__init__()
-        now = time.monotonic()
-        connect, read = timeout if isinstance(timeout, tuple) else (timeout, None)
-        self._connect_seconds = inf if connect is None else connect
-        self._read_seconds = inf if read is None else read
-        # One number limits the whole attempt, a pair its phases.
-        self._ends = ends if isinstance(timeout, tuple) else min(ends, now + self._connect_seconds)
+        self._ends = ends
+        self._connect_seconds = self._read_seconds = inf
+        if isinstance(timeout, tuple):
+            connect, read = timeout
+            self._connect_seconds = inf if connect is None else connect
+            self._read_seconds = inf if read is None else read
+        elif timeout is not None:
+            self._ends = min(ends, time.monotonic() + timeout)
         self._phase_ends = self._ends
-        self._each = self._read_seconds  # seconds without data
+        self._longest_wait = self._read_seconds  # of one operation on the socket
         self.allowance: float = allowance
         self.connection: Any = None  # that works for the attempt
         self.sent = False  # the request may have left
@@ -56,11 +59,11 @@ class Limits(PoolTimeout):
     def connecting(self) -> None:
         """Begin the phase that the connect timeout limits."""
         self._phase_ends = min(self._ends, time.monotonic() + self._connect_seconds)
-        self._each = inf
+        self._longest_wait = inf
 
     def connected(self) -> None:
         """End that phase."""
-        self._phase_ends, self._each = self._ends, self._read_seconds
+        self._phase_ends, self._longest_wait = self._ends, self._read_seconds
 
     def wait(self) -> float:
         """Return the seconds that the next operation may block.
@@ -71,7 +74,7 @@ class Limits(PoolTimeout):
         left = self._phase_ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("the time is up")
-        return min(left, self._each, LONGEST_WAIT)
+        return min(left, self._longest_wait, LONGEST_WAIT)
 
     def arrived(self, count: int) -> None:
         """Count bytes that arrived.
@@ -125,6 +128,11 @@ class _LookUp:
         except Exception as error:
             self.end(error)
         finally:
+            self.forget(key)
+
+    def forget(self, key: tuple[Any, ...]) -> None:
+        """Let the next call look the name up again, unless a later lookup is already at work."""
+        if _look_ups.get(key) is self:
             _look_ups.pop(key, None)
 
     def end(self, result: Addresses | Exception) -> None:
@@ -134,8 +142,14 @@ class _LookUp:
         for waiting in tuple(self.waiting):
             waiting.put(None)
 
-    def wait(self, seconds: float) -> Addresses:
-        """Return the addresses, or raise what the lookup raised."""
+    def wait(self, seconds: float, is_first: bool) -> Addresses:
+        """Return the addresses, or raise what the lookup raised.
+
+        Args:
+            seconds: How long to wait at most.
+            is_first: Whether this call began the lookup: it raises the exception itself, and the
+                others raise copies, since each raise changes the traceback of what it raises.
+        """
         news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.waiting.append(news)
         if self.result is None:
@@ -145,8 +159,17 @@ class _LookUp:
                 self.waiting.remove(news)
                 raise TimeoutError("the name was not resolved in time") from None
         if isinstance(self.result, Exception):
-            raise self.result
+            raise self.result if is_first else _copy_of(self.result)
         return self.result or []
+
+
+def _copy_of(error: Exception) -> Exception:
+    try:
+        copied = copy.copy(error)
+    except Exception:
+        return error  # its class can't be copied
+    copied.__cause__, copied.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return copied.with_traceback(error.__traceback__)
 
 
 _look_ups: dict[tuple[Any, ...], _LookUp] = {}
@@ -160,7 +183,8 @@ def resolve(host: str, port: int, seconds: float) -> Addresses:
     family = connection.allowed_gai_family()
     literal = family_of(host)
     if literal is not None:
-        # It needs no lookup, for which Python would load the codec of international names.
+        # A lookup would load the codec of international names. A replaced resolver, such as
+        # gevent's, is asked anyway, and so is the system's for a family that is not allowed.
         if family in (socket.AF_UNSPEC, literal) and socket.getaddrinfo.__module__ == "socket":
             address = (host, port) if literal == socket.AF_INET else (host, port, 0, 0)
             return [(literal, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
@@ -173,11 +197,10 @@ def resolve(host: str, port: int, seconds: float) -> Addresses:
             mine.run(key)
     except BaseException as error:
         # Nobody else would end this lookup, and others may already be waiting for it.
-        if _look_ups.get(key) is mine:
-            del _look_ups[key]
+        mine.forget(key)
         mine.end(OSError(f"the name could not be looked up: {error}"))
         raise
-    return look_up.wait(seconds)
+    return look_up.wait(seconds, is_first=look_up is mine)
 
 
 def family_of(host: str) -> int | None:

@@ -54,6 +54,7 @@ class Idle:
 
     def put(self, connection: Any, block: bool = False) -> None:
         """Keep a connection if another request can follow on it, else close it."""
+        # urllib3 fills a new pool with `None`, in place of connections to come.
         if connection is None or connection in self._connections:
             return
         if not (isinstance(connection, Connection) and connection.is_reusable):

@@ -14,7 +14,9 @@ from tator.record import Record
 from tator.retry import Outcome
 
 _KEPT_JSON, _KEPT_OTHER = 64 << 10, 16 << 10  # characters of a body that an error keeps
-_MARGIN = 1 << 10  # characters, more than 8 of a sensitive value take when they are escaped
+# Characters masked beyond those kept. A sensitive value that lies across the end of what is
+# kept is found by 8 of its characters, and these take less than this, however they are escaped.
+_MARGIN = 1 << 10
 
 
 class Received(Record):
@@ -88,6 +90,7 @@ def kept_body(data: bytes | str, redactor: Redactor) -> str:
     if isinstance(data, str):
         data = data.encode()
     most = _KEPT_JSON if data.lstrip()[:1] in (b"{", b"[") else _KEPT_OTHER
+    # A character has up to 4 bytes.
     return _kept(data[: 4 * (most + _MARGIN)].decode("utf-8", "replace"), most, redactor)
 
 

@@ -22,7 +22,7 @@ _LONGEST_NUMBER = 20  # digits
 
 
 class Stream:
-    """What arrives on a connection.
+    """What arrives on a connection for one response; the next response has another stream.
 
     Args:
         recv: Takes a number of bytes, and returns up to that many; none at the end.
@@ -59,7 +59,10 @@ class Stream:
             self._kept, self._at = self._kept[self._at :] + piece, 0
 
     def line(self) -> str:
-        """Read a line that ends with LF or CRLF."""
+        """Read a line that ends with CRLF, or with LF alone, as RFC 9112 permits.
+
+        Only lines of a head and of trailers: the lines around chunks must end with CRLF.
+        """
         return self.until(b"\n").removesuffix(b"\r").decode("latin-1")
 
     def read(self, most: int) -> bytes:
@@ -83,10 +86,11 @@ class Response:
     Attributes:
         status, reason, version: Its status line; `version` is 10 or 11.
         headers: Names and values, in order.
-        chunked, length: No body, for those who patch http.client: Sentry would leave its span open
-            until http.client's own class has read one.
-        will_close: `False`, so that http.client leaves the connection open until the body is
-            read; `is_reusable` says what happens to it then.
+        chunked, length: Not those of this response, but always those of one without a body.
+            http.client does not read them, but libraries that patch it do: Sentry would keep its
+            span open until http.client's own class has read a body.
+        will_close: Always `False`: with `True`, http.client would close the connection before the
+            body is read. What happens to it then depends on `leaves_connection_clean`.
     """
 
     will_close = False
@@ -97,7 +101,7 @@ class Response:
         self._stream = stream
         self._is_head = method == "HEAD"
         self._keeps_alive = False
-        self._in_chunk = False
+        self._in_chunk = False  # after the data of a chunk has begun
         self.status: int = 0
         self.reason: str = ""
         self.version: int = 11
@@ -139,7 +143,7 @@ class Response:
         return headers, by_name
 
     def _begin_body(self, length: int | None, is_chunked: bool) -> None:
-        """Find out how the body ends, and whether another response may follow."""
+        """Find out how the body ends, and whether the connection stays open after it."""
         options = [option.lower() for option in _items(self._by_name, "connection")]
         may_follow = self.version == 11 and "close" not in options
         if self._is_head or self.status == 304:
@@ -200,6 +204,7 @@ class Response:
 
     def _next_chunk(self) -> None:
         """Read up to the data of the next chunk, or to the end of the trailers."""
+        # The data of each chunk ends with a CRLF.
         if self._in_chunk and self._stream.until(b"\r\n"):
             raise HTTPException("a chunk is longer than its size")
         match = re.fullmatch(_CHUNK, self._stream.until(b"\r\n"))
@@ -207,7 +212,8 @@ class Response:
             raise HTTPException("the size of a chunk is not a number")
         self._in_chunk, self._left = True, int(match[1], 16)
         if self._left == 0:
-            _framing(self._read_headers()[1])  # the trailers
+            # Headers may follow the last chunk. They are dropped, but malformed ones are rejected.
+            _framing(self._read_headers()[1])
             self._left, self._is_read = None, True
 
     def isclosed(self) -> bool:
@@ -220,8 +226,11 @@ class Response:
         return self._is_read
 
     @property
-    def is_reusable(self) -> bool:
-        """Whether the next response on this connection will belong to the next request."""
+    def leaves_connection_clean(self) -> bool:
+        """Whether another request can follow: nothing is left to read, and the server agrees.
+
+        Bytes left in the stream were sent after this response, but before any other request.
+        """
         return self._is_read and self._keeps_alive and self._stream.is_empty
 
     def close(self) -> None:
@@ -233,8 +242,9 @@ class Response:
         """Do nothing: urllib3 calls it on what it reads from."""
 
     def getheader(self, name: str, default: str | None = None) -> str | None:
-        """Return the values of a header, joined by commas."""
-        return ", ".join(self._by_name.get(name.lower(), [])) or default
+        """Return the values of a header, joined by commas; `default` if it is absent."""
+        values = self._by_name.get(name.lower())
+        return default if values is None else ", ".join(values)
 
     def getheaders(self) -> list[tuple[str, str]]:
         """Return names and values, in order."""

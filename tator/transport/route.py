@@ -27,7 +27,7 @@ from tator.transport.proxy import proxied_pool, proxy_for
 _ONE_ATTEMPT = Retry(False, redirect=False)
 _LONGEST_MAKING = 1.0  # seconds; certificates and imports take a tenth of it
 _locks: list[Any] = []  # the lock of _lock(), once there is one
-_held_by_forks: list[bool] = []
+_held_by_forks: list[bool] = []  # for each fork in progress, whether it holds that lock
 _SETTINGS = (*tls.SETTINGS, "proxy", "connection_pool_maxsize", "keepalive_expiry")
 _TLS = slice(2, 2 + len(tls.SETTINGS))  # where a `Key` has these
 _read_settings = itemgetter(*_SETTINGS)
@@ -63,11 +63,13 @@ class Route(Record):
         limits: Limits,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request, and read the response up to its body."""
-        limits.sent = self.pool.is_recorded()  # a recorder's connection does not tell
+        # Our connection sets it; a recorder's does not, so the request may have left.
+        limits.sent = self.pool.is_recorded()
         is_forwarded = self.proxy is not None and url.startswith("http:")
         return self.pool.urlopen(
             method,
-            # As it is: only a plain proxy gets a URL, in which urllib3 resolves `/../`.
+            # The path, which urllib3 leaves as it is. A proxy for plain http needs the whole
+            # URL, and urllib3 resolves `/../` in it.
             url if is_forwarded else url[len(self.origin) :],
             body,
             headers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import re
 import signal
 import socket
 import ssl
@@ -635,10 +636,42 @@ def test_row_52_a_request_is_sent_by_the_settings_that_it_was_made_from(tls: Tls
     with Peer(answering(http()), tls.self_signed()) as peer:
         client = AssigningBeforeTheRequest(make_api(peer.host, retries=0).api_client.configuration)
         client.other = Configuration(peer.host, verify_ssl=False)
-        with pytest.raises(ApiTlsError), pytest.warns(Warning, match="verify_ssl is off"):
+        with pytest.raises(ApiTlsError):  # and no warning that verify_ssl is off
             tator.JobApi(client).delete_job(UID)
         assert not client.configuration.verify_ssl
     assert peer.requests == []
+
+
+def test_row_52_a_hint_is_about_the_settings_that_a_call_was_made_from() -> None:
+    """Its host was Configuration.host then, and it had no token."""
+    for status, hint in ((404, "check Configuration.host"), (401, "pass it to tator.get_api")):
+        with Peer(answering(http(status, b"text"))) as peer:
+            client = AssigningBeforeTheRequest(Configuration(peer.host, retries=0))
+            client.other = Configuration("https://other.invalid", {"Authorization": TOKEN})
+            with pytest.raises(ApiException, match=re.escape(hint)):
+                client.call_api("/rest/X", "GET")
+
+
+def test_row_52_a_hook_gets_the_configuration_that_it_belongs_to() -> None:
+    """Even if another one is assigned just before it is called."""
+    calls: list[tuple[str, Configuration]] = []
+
+    class Swapping(tator.ApiClient):
+        """Another configuration is assigned after each reading."""
+
+        @property
+        def configuration(self) -> Configuration:
+            read = super().configuration
+            other = second if read is first else first
+            tator.ApiClient.configuration.fset(self, other)  # type: ignore[attr-defined]
+            return read
+
+    with Peer(answering(http())) as peer:
+        first, second = Configuration(peer.host), Configuration(peer.host)
+        first.refresh_api_key_hook = lambda given: calls.append(("first", given))
+        second.refresh_api_key_hook = lambda given: calls.append(("second", given))
+        Swapping(first).call_api("/rest/X", "GET")
+    assert calls == [("first", first)]
 
 
 def test_row_52_an_override_may_assign_a_configuration_for_each_call() -> None:

@@ -78,7 +78,7 @@ def test_the_reader_accepts_no_response_that_h11_rejects() -> None:
         theirs = as_h11_reads(data)
         assert theirs is not None, (seed, data)
         assert (theirs.status, theirs.body) == (response.status, body), (seed, data)
-        if response.is_reusable:
+        if response.leaves_connection_clean:
             # What arrives later is noticed before the connection is used again.
             assert theirs.rest == to_come, (seed, data)
     assert accepted > 0

@@ -301,17 +301,25 @@ def test_a_name_keeps_the_dot_at_its_end(peer: Peer, monkeypatch: pytest.MonkeyP
         ("[::1]", b"[::1]:443"),
     ],
 )
-@pytest.mark.parametrize("response", [http(407, b"no"), b"HTTP/1.1 200 OK\r\n\r\nmore"])
-def test_a_proxy_is_asked_for_a_tunnel(host: str, target: bytes, response: bytes) -> None:
+@pytest.mark.parametrize(
+    ("response", "status", "problem"),
+    [
+        (http(407, b"no"), 407, "the proxy responded with 407 Whatever"),
+        (b"HTTP/1.1 200 OK\r\n\r\nmore", 200, "the proxy sent more than the headers"),
+    ],
+)
+def test_a_proxy_is_asked_for_a_tunnel(
+    host: str, target: bytes, response: bytes, status: int, problem: str
+) -> None:
     """It has to respond with 200, and with nothing after it."""
     with Peer(answering(response)) as peer:
         connection = TlsConnection("127.0.0.1", peer.port)
         connection.timeout = Limits(10, inf, inf).connect_timeout
         connection.set_tunnel(host, 443, {"Proxy-Authorization": "Basic x"})
-        with pytest.raises(TunnelError) as caught:
+        with pytest.raises(TunnelError, match=problem) as caught:
             connection.connect()
         assert connection.is_closed
-    assert caught.value.status in (200, 407)
+    assert caught.value.status == status
     assert peer.requests == [
         b"CONNECT %b HTTP/1.1\r\nHost: %b\r\nProxy-Authorization: Basic x" % (target, target)
     ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 import time
+import traceback
 from math import inf
 from typing import Any
 
@@ -160,11 +162,70 @@ def test_all_who_wait_for_a_look_up_get_its_result(
     resolver.released.set()
     for thread in threads:
         thread.join()
-    assert results == [result] * 5
+    if isinstance(result, Exception):
+        assert [repr(error) for error in results] == [repr(result)] * 5
+    else:
+        assert results == [result] * 5
     assert resolver.asked in (1, 2)  # a thread may have begun after the end
     asked = resolver.asked
     wait()
     assert resolver.asked == asked + 1
+
+
+class NotToBeCopied(Exception):
+    """An exception that can't be copied, as one that holds a lock."""
+
+    def __copy__(self) -> NotToBeCopied:
+        raise TypeError("cannot copy")
+
+
+def test_each_who_waits_for_a_look_up_raises_a_separate_exception(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first one the look-up's own, the others copies; one that can't be copied is shared."""
+
+    waiting = threading.Semaphore(0)
+
+    class Queue(queue.SimpleQueue[None]):
+        """What each waits on, made when it has found the look-up."""
+
+        def __init__(self) -> None:
+            waiting.release()
+
+    monkeypatch.setattr(queue, "SimpleQueue", Queue)
+
+    def caught(error: Exception) -> list[Exception]:
+        """The exceptions of two who wait for one look-up, which fails."""
+        resolver = Resolver(error)
+        monkeypatch.setattr(socket, "getaddrinfo", resolver)
+        found: list[Exception] = []
+
+        def ask() -> None:
+            try:
+                resolve("tator.test", 80, 30)
+            except Exception as error:
+                found.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+            assert waiting.acquire(timeout=30)
+        resolver.released.set()
+        for thread in threads:
+            thread.join()
+        assert resolver.asked == 1
+        return found
+
+    cause = ValueError("why")
+    error = socket.gaierror(-2, "Name or service not known")
+    error.__cause__ = cause
+    first, second = caught(error)
+    assert (first is error) + (second is error) == 1
+    for copied in (first, second):
+        assert (type(copied), copied.args, copied.__cause__) == (type(error), error.args, cause)
+        assert traceback.extract_tb(copied.__traceback__)[-1].name == "__call__"
+    shared = NotToBeCopied("odd")
+    assert caught(shared) == [shared, shared]
 
 
 def test_other_names_ports_and_families_are_looked_up_apart(
@@ -228,6 +289,43 @@ def test_a_look_up_that_is_interrupted_is_forgotten(monkeypatch: pytest.MonkeyPa
         resolve("tator.test", 80, 30)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args: ["address"])
     assert resolve("tator.test", 80, 30) == ["address"]
+
+
+def test_the_end_of_a_forgotten_look_up_leaves_a_later_one_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those who ask meanwhile still wait for the later one, and do not begin a third."""
+    native_start = threading.Thread.start
+    started: list[threading.Thread] = []
+    arrived: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
+
+    def getaddrinfo(*args: Any) -> Any:
+        released = threading.Event()
+        arrived.put(released)
+        released.wait(30)
+        return ["address"]
+
+    def start(thread: threading.Thread) -> None:
+        native_start(thread)
+        started.append(thread)
+        if len(started) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        resolve("tator.test", 80, 30)
+    with pytest.raises(TimeoutError):
+        resolve("tator.test", 80, 0.01)
+    first, second = arrived.get(timeout=30), arrived.get(timeout=30)
+    first.set()
+    started[0].join()
+    with pytest.raises(TimeoutError):
+        resolve("tator.test", 80, 0.01)
+    second.set()
+    started[1].join()
+    assert len(started) == 2
+    assert arrived.empty()
 
 
 def test_an_interrupt_after_a_look_up_ended_changes_no_result(

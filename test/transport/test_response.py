@@ -59,7 +59,7 @@ def by_us(*pieces: bytes, method: str = "DELETE") -> Read:
     response = response_to(*pieces, method=method)
     headers = [(name.lower(), value) for name, value in response.headers]
     body = response.read_all(MOST)
-    return Read(response.status, response.reason, headers, body, response.is_reusable)
+    return Read(response.status, response.reason, headers, body, response.leaves_connection_clean)
 
 
 def by_h11(data: bytes, method: str = "DELETE") -> Read:
@@ -405,11 +405,11 @@ def test_a_connection_is_reusable_only_if_the_response_allows_it(
 def test_a_connection_is_not_reusable_before_the_body_was_read() -> None:
     """The rest of it would be taken for the next response."""
     response = response_to(OK + LENGTH)
-    assert not response.is_reusable
+    assert not response.leaves_connection_clean
     assert response.read(1) == b"{"
-    assert not response.is_reusable
+    assert not response.leaves_connection_clean
     assert response.read(1) == b"}"
-    assert response.is_reusable
+    assert response.leaves_connection_clean
 
 
 def test_a_body_that_is_discarded_ends_the_connection() -> None:
@@ -422,8 +422,8 @@ def test_a_body_that_is_discarded_ends_the_connection() -> None:
         assert response.isclosed()
         assert response.closed
         assert response.read() == b""
-    assert not half.is_reusable
-    assert whole.is_reusable
+    assert not half.leaves_connection_clean
+    assert whole.leaves_connection_clean
 
 
 def test_a_response_to_head_has_no_body() -> None:
@@ -526,6 +526,7 @@ def test_headers_are_read_without_regard_to_case() -> None:
     assert response.getheader("X-ONE") == "a, b"
     assert response.getheader("Other") is None
     assert response.getheader("Other", "default") == "default"
+    assert response.getheader("Empty", "default") == ""
     assert response.getheaders() == [("X-One", "a"), ("x-one", "b"), ("Empty", "")]
 
 
