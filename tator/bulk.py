@@ -19,7 +19,6 @@ from contextlib import (
     suppress,
 )
 from contextvars import copy_context
-from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from types import NoneType
@@ -76,15 +75,15 @@ def delete_jobs(
             stopped first; a line at WARNING on the logger `tator` has the counts.
     """
     run = _Run(api, run_uids, max_workers, executor)
-    bar = _bar(progress)
     outcomes: dict[str, Outcome | None] = {}
     total = None
     if isinstance(run_uids, Sized):
         run.run_uids = list(run_uids)  # some that have a length can be read only once
         outcomes = dict.fromkeys(map(checks.text_of, run.run_uids))
         total = len(outcomes)
+    bar = _bar(progress, total)
     try:
-        with bar(total) as show, closing(run.outcomes(outcomes)) as arriving:
+        with bar as show, closing(run.outcomes(outcomes)) as arriving:
             for done, (run_uid, outcome) in enumerate(arriving, 1):
                 outcomes[run_uid] = outcome
                 show(done)
@@ -263,19 +262,19 @@ def _result(outcomes: Mapping[str, Outcome | None]) -> BulkResult:
 
 
 def _bar(
-    progress: bool | Callable[[int, int | None], object] | None,
-) -> Callable[[int | None], AbstractContextManager[Callable[[int], object]]]:
-    """Return a function: number of jobs → context manager → what to call as jobs finish."""
+    progress: bool | Callable[[int, int | None], object] | None, total: int | None
+) -> AbstractContextManager[Callable[[int], object]]:
+    """Return a context with what to call, as jobs finish, with their number."""
     if callable(progress):
-        return lambda total: nullcontext(lambda done: progress(done, total))
+        return nullcontext(lambda done: progress(done, total))
     if not isinstance(progress, (bool, NoneType)):
         checks.reject_type("progress", "True, False, None or a callable", progress)
     tqdm = _tqdm() if progress or (progress is None and _is_watched()) else None
     if progress and tqdm is None:
         raise ApiValueError(reason="progress needs tqdm", hint="Install it: pip install tqdm")
     if tqdm is None:
-        return lambda total: nullcontext(lambda done: None)
-    return partial(_shown, tqdm)
+        return nullcontext(lambda done: None)
+    return _shown(tqdm, total)
 
 
 @contextmanager

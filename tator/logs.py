@@ -1,4 +1,4 @@
-"""The one handler on the logger `tator` that `Configuration.debug` adds."""
+"""The logger `tator`, and the one handler that `Configuration.debug` adds to it."""
 
 from __future__ import annotations
 

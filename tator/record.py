@@ -18,7 +18,7 @@ class Record:
     """A base for classes that declare the names and types of their values.
 
     Each value is passed by name; one with a default in the class may be left out. Only type
-    checkers check the names, and that nothing changes. Two records are never equal.
+    checkers check the names, and that nothing changes. Records are compared by identity.
     """
 
     def __init__(self, **values: Any) -> None:

@@ -301,7 +301,7 @@ class RESTClientObject:
             if delay is None:
                 redactor = Redactor(call.headers, received.proxy)
                 return received.to_error(redactor, call.method, call.url, attempts, maybe_applied)
-            retries += not outcome.is_free
+            retries += not outcome.costs_nothing
             # A signal handler's traceback may show this frame, and the response a token.
             del received
             time.sleep(delay)

@@ -15,7 +15,7 @@ _BUDGET, _COST = 100, 10
 _NOT_IDEMPOTENT = frozenset({"PATCH", "POST"})
 
 
-class Outcome(Record):
+class FailedAttempt(Record):
     """What the policy needs to know about an attempt that failed.
 
     Attributes:
@@ -31,8 +31,8 @@ class Outcome(Record):
     retry_after: float | None = None
 
     @property
-    def is_free(self) -> bool:
-        """Whether the wait before the next attempt costs neither a retry nor budget."""
+    def costs_nothing(self) -> bool:
+        """Whether another attempt costs neither a retry nor budget, however often."""
         return self.is_throttled and self.retry_after is not None
 
 
@@ -59,43 +59,42 @@ class RetryPolicy:
         """Return a token for a success."""
         self._tokens.append(None)
 
-    def quiet_seconds(self, ends: float) -> float:
+    def quiet_seconds(self, deadline: float) -> float:
         """Return the seconds for which a throttling server wants no requests from this client.
 
         0 for a call that would end before then: its own attempt gets the server's response.
 
         Args:
-            ends: When the call ends, on the monotonic clock.
+            deadline: When the call ends, on the monotonic clock.
         """
         seconds = self._quiet_until - time.monotonic()
-        # A clock that somebody froze may have set it to any time.
+        # A time far away is of a clock that a test froze.
         is_near = 0 < seconds <= _LONGEST_RETRY_AFTER
-        return seconds if is_near and self._quiet_until < ends else 0.0
+        return seconds if is_near and self._quiet_until < deadline else 0.0
 
     def seconds_until_retry(
-        self, outcome: Outcome, method: str, retries: int, most: int, ends: float
+        self, attempt: FailedAttempt, method: str, retries: int, most: int, deadline: float
     ) -> float | None:
         """Return the seconds until the next attempt; `None` if there must be none.
 
         The cost of the attempt is paid from the budget.
 
         Args:
-            outcome: How the last attempt failed.
+            attempt: How the last attempt failed.
             method: The HTTP method; POST and PATCH are retried only if nothing was sent.
             retries: How many retries the call has made.
             most: How many it may make.
-            ends: When the call ends, on the monotonic clock.
+            deadline: When the call ends, on the monotonic clock.
         """
-        asked = outcome.retry_after
-        seconds = _backoff(retries) if asked is None else asked
-        if seconds > _LONGEST_RETRY_AFTER or time.monotonic() + seconds >= ends:
+        seconds = _backoff(retries) if attempt.retry_after is None else attempt.retry_after
+        if seconds > _LONGEST_RETRY_AFTER or time.monotonic() + seconds >= deadline:
             return None
-        if outcome.is_free:
+        if attempt.costs_nothing:
             self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
             return seconds
-        if not outcome.is_retryable or retries >= most:
+        if not attempt.is_retryable or retries >= most:
             return None
-        if outcome.sent and method in _NOT_IDEMPOTENT:
+        if attempt.sent and method in _NOT_IDEMPOTENT:
             return None
         return seconds if self._pay() else None
 

@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 
 from tator import retry
-from tator.retry import Outcome, RetryPolicy
+from tator.retry import FailedAttempt, RetryPolicy
 
 pytestmark = pytest.mark.fast
 
-LOST = Outcome(is_retryable=True, sent=True)
-UNSENT = Outcome(is_retryable=True, sent=False)
-FINAL = Outcome(is_retryable=False, sent=True)
+LOST = FailedAttempt(is_retryable=True, sent=True)
+UNSENT = FailedAttempt(is_retryable=True, sent=False)
+FINAL = FailedAttempt(is_retryable=False, sent=True)
 THREADS = 8
 
 
-def throttled(retry_after: float | None) -> Outcome:
-    return Outcome(is_retryable=True, sent=True, is_throttled=True, retry_after=retry_after)
+def throttled(retry_after: float | None) -> FailedAttempt:
+    return FailedAttempt(is_retryable=True, sent=True, is_throttled=True, retry_after=retry_after)
 
 
 def delay(
     policy: RetryPolicy,
-    outcome: Outcome = LOST,
+    outcome: FailedAttempt = LOST,
     method: str = "DELETE",
     retries: int = 0,
     most: int = 2,
@@ -130,7 +130,7 @@ def test_the_backoff_doubles_up_to_eight_seconds(monkeypatch: pytest.MonkeyPatch
 def test_a_named_wait_replaces_the_backoff() -> None:
     """It costs a retry and budget, unless the server throttles."""
     policy = RetryPolicy()
-    busy = Outcome(is_retryable=True, sent=True, retry_after=7.5)
+    busy = FailedAttempt(is_retryable=True, sent=True, retry_after=7.5)
     assert delay(policy, busy) == 7.5
     assert policy.budget == 90
     assert delay(policy, busy, retries=2) is None
@@ -140,7 +140,9 @@ def test_a_named_wait_replaces_the_backoff() -> None:
 def test_a_wait_of_thirty_seconds_is_the_longest(is_throttled: bool) -> None:
     """A longer one fails now, and the caller decides."""
     for seconds, expected in ((30, 30), (30.001, None)):
-        asks = Outcome(is_retryable=True, sent=True, is_throttled=is_throttled, retry_after=seconds)
+        asks = FailedAttempt(
+            is_retryable=True, sent=True, is_throttled=is_throttled, retry_after=seconds
+        )
         assert delay(RetryPolicy(), asks) == expected
 
 
@@ -149,7 +151,9 @@ def test_no_attempt_is_planned_after_the_deadline() -> None:
     policy = RetryPolicy()
     assert delay(policy, throttled(5), seconds=4) is None
     assert delay(policy, throttled(5), seconds=9) == 5
-    assert delay(policy, Outcome(is_retryable=True, sent=True, retry_after=5), seconds=4) is None
+    assert (
+        delay(policy, FailedAttempt(is_retryable=True, sent=True, retry_after=5), seconds=4) is None
+    )
     assert delay(policy, seconds=-1) is None
     assert policy.budget == 100
 
@@ -159,7 +163,7 @@ def test_a_wait_that_a_throttling_server_names_is_free(method: str) -> None:
     """Nothing was done, so every method waits, without retries and without budget."""
     policy = RetryPolicy()
     spend(policy)
-    assert throttled(1).is_free
+    assert throttled(1).costs_nothing
     for _ in range(100):
         assert delay(policy, throttled(1), method, most=0) == 1
 
@@ -167,7 +171,7 @@ def test_a_wait_that_a_throttling_server_names_is_free(method: str) -> None:
 def test_a_throttling_server_that_names_no_wait_costs_as_any_other() -> None:
     """Otherwise attempts would follow each other without end."""
     policy = RetryPolicy()
-    assert not throttled(None).is_free
+    assert not throttled(None).costs_nothing
     assert delay(policy, throttled(None)) is not None
     assert policy.budget == 90
     assert delay(policy, throttled(None), most=0) is None

@@ -20,7 +20,7 @@ from tator.exceptions import (
 )
 from tator.masking import Redactor
 from tator.record import Record
-from tator.retry import Outcome
+from tator.retry import FailedAttempt
 from tator.transport.callers import is_callers, root_of
 from tator.transport.connection import TunnelError
 from tator.transport.limits import TooLarge
@@ -66,9 +66,9 @@ class Failure(Record):
         return self.kind.__name__
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> FailedAttempt:
         """What the retry policy needs to know."""
-        return Outcome(is_retryable=self.is_retryable, sent=self.maybe_applied)
+        return FailedAttempt(is_retryable=self.is_retryable, sent=self.maybe_applied)
 
     def to_error(
         self, redactor: Redactor, method: str, url: str, attempts: int, maybe_applied: bool

@@ -11,7 +11,7 @@ from tator.exceptions import ApiException
 from tator.masking import Redactor
 from tator.meaning import Meaning
 from tator.record import Record
-from tator.retry import Outcome
+from tator.retry import FailedAttempt
 
 _KEPT_JSON, _KEPT_OTHER = 64 << 10, 16 << 10  # characters of a body that an error keeps
 # Characters masked beyond those kept. A sensitive value that lies across the end of what is
@@ -50,10 +50,10 @@ class Received(Record):
         return self.meaning is None or not self.meaning.nothing_done
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> FailedAttempt:
         """What the retry policy needs to know."""
         meaning = cast(Meaning, self.meaning)
-        return Outcome(
+        return FailedAttempt(
             is_retryable=meaning.is_retryable,
             sent=True,
             is_throttled=meaning.is_throttled,
