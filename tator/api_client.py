@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tator import checks, operation, query
 from tator._version import __version__
 from tator.checks import Timeout, rejecting
-from tator.configuration import Configuration
+from tator.configuration import Configuration, settings_of
 from tator.exceptions import ApiException, ApiResponseError
 from tator.headers import Headers
 from tator.hints import hint_for
@@ -358,7 +358,7 @@ class ApiClient:
             after = self._assigned
             # A subclass may assign one each time that it is asked for a token.
             if after is before or after[1] == threading.get_ident():
-                settings = vars(after[0]).copy()
+                settings = settings_of(after[0])
                 return operation.host_of(settings["host"], host), auth, settings
         checks.reject("configuration", "is assigned too often by other threads")
 

@@ -14,6 +14,8 @@ from tator.checks import Timeout
 from tator.headers import Keys, Prefixes
 from tator.masking import Secret, mask
 
+__all__ = ["Configuration", "Setting"]
+
 G = TypeVar("G")  # what reading a setting gives
 T = TypeVar("T")
 S = TypeVar("S")  # what it may be set to
@@ -238,9 +240,10 @@ class Configuration:
         def __setattr__(self, name: str, value: object) -> None:
             known = getattr(type(self), name, _Unset)
             if known is _Unset:
-                if not _is_declared(name, type(self)):
-                    near = _suggestion(name)
-                    raise AttributeError(f"Configuration has no setting {name!r}{near}")
+                kind = type(self)
+                if name not in _declared(kind):
+                    near = _suggestion(name, kind)
+                    raise AttributeError(f"{kind.__name__} has no setting {name!r}{near}")
             elif callable(known):
                 raise AttributeError(f"Configuration.{name} is a method: it can't be set")
             object.__setattr__(self, name, value)
@@ -349,16 +352,30 @@ def _copied(value: T, memo: dict[int, Any] | None = None) -> T:
     return deepcopy(value, memo)
 
 
-def _is_declared(name: str, kind: type[Configuration]) -> bool:
-    """Tell whether a subclass declares an attribute, as `name: type`."""
-    ours = kind.__mro__.index(Configuration)
-    return any(name in getattr(owner, "__annotations__", ()) for owner in kind.__mro__[:ours])
+def settings_of(configuration: Configuration) -> dict[str, Any]:
+    """Return a copy of all settings.
+
+    What a subclass adds is left out: frames hold the copy, and a traceback would show a password.
+    """
+    values = configuration.__dict__.copy()
+    if type(configuration) is Configuration:
+        return values
+    return {name: values[name] for name in ("_environment_token", *_NAMES)}
 
 
-def _suggestion(name: str) -> str:
+def _declared(kind: type[Configuration]) -> list[str]:
+    """Return the attributes that subclasses declare, as `name: type` or with a default."""
+    names: list[str] = []
+    for owner in kind.__mro__[: kind.__mro__.index(Configuration)]:
+        names += getattr(owner, "__annotations__", ())
+        names += (name for name, value in vars(owner).items() if not callable(value))
+    return names
+
+
+def _suggestion(name: str, kind: type[Configuration]) -> str:
     from difflib import get_close_matches  # only a mistake pays for it
 
-    near = get_close_matches(name, _NAMES, n=1)
+    near = get_close_matches(name, [*_NAMES, *_declared(kind)], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -18,7 +18,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from tator import checks, query
 from tator.checks import SAFE_METHODS, Timeout
-from tator.configuration import Configuration
+from tator.configuration import Configuration, settings_of
 from tator.exceptions import ApiException
 from tator.headers import Headers
 from tator.logs import logger
@@ -136,7 +136,7 @@ class RESTClientObject:
         self._has_warned = False
         self._safe_origin = "none"  # the last for which there was nothing to warn of
         if configuration.ssl_ca_cert or configuration.cert_file or configuration.key_file:
-            make_context(vars(configuration))  # only to reject files that can't be used
+            make_context(settings_of(configuration))  # only to reject files that can't be used
 
     @property
     def pool_manager(self) -> Any:
@@ -193,7 +193,7 @@ class RESTClientObject:
         if isinstance(headers, RequestHeaders):
             settings = headers.settings
         else:
-            settings = vars(self.configuration).copy()
+            settings = settings_of(self.configuration)
             headers = Headers(headers)
         if post_params:
             checks.reject("post_params", "must be empty: Tator accepts no form data")

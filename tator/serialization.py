@@ -124,7 +124,8 @@ def reader(kind: object, namer: type | None = None) -> Reader:
 
 def _unknown(kind: object) -> TypeError:
     problem = f"{kind!r} is not a type that a response can be read as"
-    return TypeError(f"{problem}{_lack_of(kind) or ': use object for any JSON'}")
+    by_name = ", and add a class to tator.models before you name it" * isinstance(kind, str)
+    return TypeError(f"{problem}{_lack_of(kind) or f': use object for any JSON{by_name}'}")
 
 
 def _lack_of(kind: object) -> str:

@@ -206,8 +206,11 @@ def test_a_subclass_may_have_attributes() -> None:
         mine = kind(HOST)
         mine.tenant, mine.region = "a", "b"
         assert (copy.copy(mine).tenant, copy.deepcopy(mine).region) == ("a", "b")
-        with pytest.raises(AttributeError, match="no setting 'regoin'"):
+        told = f"{kind.__name__} has no setting 'regoin'; did you mean 'region'"
+        with pytest.raises(AttributeError, match=told):
             mine.regoin = "c"  # type: ignore[attr-defined]
+        with pytest.raises(AttributeError, match="'tennant'; did you mean 'tenant'"):
+            mine.tennant = "c"  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match="no setting 'region'"):
         Configuration(HOST).region = "b"  # type: ignore[attr-defined]
     mine = Mine(HOST)

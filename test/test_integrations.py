@@ -178,6 +178,19 @@ def test_a_vcr_cassette_holds_no_token(tmp_path: Path) -> None:
     assert server.token not in cassette
 
 
+def test_vcr_saves_a_call_with_another_header_that_it_filters(tmp_path: Path) -> None:
+    """As the page says: each header that a program adds must be listed."""
+    with LocalTator() as server:
+        api = tator.get_api(server.host, server.token)
+        api.api_client.set_default_header("X-Lab", "east-wing")
+        filtered = ["authorization", "x-lab"]
+        with recorder(tmp_path).use_cassette("job.yaml", filter_headers=filtered):
+            api.delete_job(server.launch(1).run_uids[0])
+        cassette = (tmp_path / "job.yaml").read_text()
+    assert "/rest/Job/" in cassette
+    assert "east-wing" not in cassette
+
+
 def test_a_client_reaches_the_server_again_after_vcr(
     local_tator: LocalTator, tmp_path: Path
 ) -> None:

@@ -284,6 +284,7 @@ class Lab(tator.Configuration):
     """A configuration with a scheme whose value is a plain string."""
 
     place: ClassVar[dict[str, str]] = {"in": "header", "key": "X-Lab", "value": TOKEN}
+    password: str
 
     def auth_settings(self) -> dict[str, dict[str, str]]:
         return {"Lab": self.place, **super().auth_settings()}
@@ -305,6 +306,25 @@ def test_the_token_of_another_scheme_is_in_no_frame(kind: type[tator.ApiClient])
             client.call_api("/rest/X", "GET", auth_settings=["Lab"])
         assert f"X-Lab: {TOKEN}".encode() in peer.requests[-1]
     check_hidden(everything_shown(caught.value))
+
+
+def test_an_attribute_that_a_subclass_adds_is_in_no_frame() -> None:
+    """It may be the value of a scheme, and frames hold the settings."""
+    with Peer(answering(http(500))) as peer:
+        configuration = Lab(peer.host, retries=0)
+        configuration.password = TOKEN
+        client = tator.ApiClient(configuration)
+        for send in (
+            lambda: client.call_api("/rest/X", "GET"),
+            lambda: client.rest_client.GET(f"{peer.host}/rest/X"),
+        ):
+            with pytest.raises(tator.ServiceException) as caught:
+                send()
+            check_hidden(everything_shown(caught.value))
+    configuration.cert_file = __file__
+    with pytest.raises(tator.ApiValueError) as rejected:
+        tator.ApiClient(configuration)
+    check_hidden(everything_shown(rejected.value))
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-package = Path("tator_rest")
-for name in ("configuration", "exceptions", "rest"):
-    (package / f"{name}.py").write_text(f"from tator.{name} import *\n")
-(package / "api_client.py").write_text("""\
+name = "tator_rest"  # as in --package-name
+package = Path(*name.split("."))
+for module in ("configuration", "exceptions", "rest"):
+    (package / f"{module}.py").write_text(f"from tator.{module} import *\n")
+(package / "api_client.py").write_text(f"""\
 import tator.models
 from tator.api_client import ApiClient
-from tator_rest import models
+from {name} import models
 
 vars(tator.models).update((k, v) for k, v in vars(models).items() if isinstance(v, type))
 """)
