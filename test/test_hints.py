@@ -119,7 +119,11 @@ def test_a_server_that_cannot_show_a_job_is_named_as_an_old_one() -> None:
 
 def test_a_lost_connection_says_what_to_do_about_the_job() -> None:
     """Only if it may be cancelled: a request that was never sent, or changes nothing, has none."""
-    lost = {"reason": "Connection lost: reset", "method": "DELETE", "url": HOST + JOB}
+    lost: dict[str, Any] = {
+        "reason": "Connection lost: reset",
+        "method": "DELETE",
+        "url": HOST + JOB,
+    }
     told = hint_for(tator.ApiConnectionError(**lost, maybe_applied=True), WITH_TOKEN)
     assert told == "Check it on the server, or cancel it again."
     assert hint_for(tator.ApiConnectionError(**lost, maybe_applied=False), WITH_TOKEN) is None
