@@ -139,9 +139,9 @@ class _Run:
         max_workers: int,
         executor: Executor | None,
     ) -> None:
-        _check_ids(run_uids)
         if not callable(getattr(api, "delete_job", None)):
             checks.reject_type("api", "a JobApi", api)
+        _check_ids(run_uids)
         most = checks.integer("max_workers", max_workers, 1)
         if not isinstance(executor, (Executor, NoneType)):
             hint = "For a Dask cluster, write executor=client.get_executor()."

@@ -1,4 +1,4 @@
-"""What became of many jobs."""
+"""The outcomes of many jobs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tator.models.inline_response2044 import InlineResponse2044
 from tator.notebook import html_table
 
 Outcome: TypeAlias = InlineResponse2044 | ApiException
-"""What became of one job: either the server's response or the error."""
+"""The outcome of one job: either the server's response or the error."""
 
 _SHOWN_GROUPS, _SHOWN_IDS = 10, 3
 _SHOWN_LENGTH, _SHOWN_ID_LENGTH = 300, 60  # characters
 
 
 class BulkResult(Mapping[str, Outcome]):
-    """What became of many jobs: a mapping of ID → outcome, in the order given.
+    """The outcomes of many jobs: a mapping of ID → outcome, in the order given.
 
     You can look up a `UUID`, too.
 
@@ -79,7 +79,7 @@ class BulkResult(Mapping[str, Outcome]):
         """Raise one error if any job failed or was not attempted.
 
         Raises:
-            ApiException: If one did; its text has the counts, and its cause is the first failure.
+            ApiException: If any did. Its text has the counts, and its cause is the first failure.
         """
         if not self.failed and not self.not_attempted:
             return
@@ -151,7 +151,7 @@ def _first(ids: list[str]) -> str:
 
 
 def _shown_id(run_uid: str) -> str:
-    """Return an ID on one line; a rejected one may be long, or have white space or worse."""
-    is_plain = run_uid.isprintable() and run_uid == run_uid.strip()
+    """Return an ID on one line; a rejected one may be empty or long, or have white space."""
+    is_plain = run_uid.isprintable() and run_uid == run_uid.strip() != ""
     text = run_uid if is_plain else repr(run_uid)
     return text if len(text) <= _SHOWN_ID_LENGTH else f"{text[:_SHOWN_ID_LENGTH]}…"

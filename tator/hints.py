@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from tator import checks
 from tator.exceptions import (
+    ApiConnectionError,
     ApiException,
     ApiProxyError,
     ApiResponseError,
@@ -97,6 +98,8 @@ def _about_token(error: ApiException, credentials: Credentials) -> str | None:
 def _about_response(error: ApiException) -> str | None:
     if isinstance(error, ApiResponseError):
         return _about_unreadable(error)
+    if isinstance(error, ApiConnectionError) and error.maybe_applied and _is_cancellation(error):
+        return "Check it on the server, or cancel it again."
     if isinstance(error, RedirectException):
         return _about_redirect(error)
     if isinstance(error, ApiProxyError):
@@ -178,8 +181,9 @@ def _about_bad_request(error: ApiException) -> str | None:
             else "the job is cancelled"
         )
         return (
-            "Servers of this age fail like this after a cancellation, if several arrive at once:"
-            f" most often {most_often}. Send fewer at once, such as with max_workers=1 in bulk."
+            "Servers of this age fail like this after a cancellation, if several requests arrive at"
+            f" once: most often {most_often}. Send fewer at once, for example with max_workers=1"
+            " in bulk."
         )
     if message.startswith(_ANONYMOUS):
         return _about_credentials("Authentication credentials")
@@ -211,8 +215,11 @@ def _about_not_found(error: ApiException) -> str | None:
         if "/rest/Jobs/" in path:
             return f"Most often the project is unknown, or not yours; {looks_the_same}."
         unknown = _unknown_or_cancelled(looks_the_same)
-        transcode = " If it is a transcode, cancel it with DELETE /rest/Transcode/{uid}."
-        return unknown + transcode if "/rest/Job/" in path else unknown
+        others = (
+            " If it is a transcode, cancel it with DELETE /rest/Transcode/{uid}; if it is a group,"
+            " call delete_job_group."
+        )
+        return unknown + others if "/rest/Job/" in path else unknown
     if "/rest/JobGroup/" in path:
         return (
             "Tator servers released since September 2020 have no JobGroup endpoint: call"
@@ -226,6 +233,15 @@ def _about_not_found(error: ApiException) -> str | None:
     return (
         "There is no such path on this server: check Configuration.host, the resource_path of"
         " call_api, and whether servers of this age have the path."
+    )
+
+
+def _about_method(error: ApiException) -> str | None:
+    if error.method != "GET" or not (_is_json(error) and "/rest/Job/" in _path_of(error)):
+        return None
+    return (
+        "Tator servers from before September 2020 can't show a job. To find out whether you have"
+        " cancelled it, cancel it again."
     )
 
 
@@ -249,6 +265,7 @@ _BY_STATUS: dict[int, Callable[[ApiException], str | None]] = {
     400: _about_bad_request,
     403: _about_permission,
     404: _about_not_found,
+    405: _about_method,
     500: _about_server_error,
     502: _about_outage,
     503: _about_outage,

@@ -163,6 +163,14 @@ def test_an_api_that_cannot_delete_is_rejected() -> None:
         bulk.delete_jobs(client, ["a"])
 
 
+def test_swapped_arguments_name_the_first(local_tator: LocalTator) -> None:
+    """The IDs in place of the API are what the error is about."""
+    swapped: Any = tator.get_api(local_tator.host, local_tator.token)
+    ids: Any = ["a"]
+    with pytest.raises(tator.ApiTypeError, match="api must be a JobApi, not list"):
+        bulk.delete_jobs(ids, swapped)
+
+
 @pytest.mark.parametrize(
     ("option", "value", "kind"),
     [

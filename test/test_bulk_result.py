@@ -1,4 +1,4 @@
-"""What became of many jobs, as a mapping, as text, as rows and as a table."""
+"""The outcomes of many jobs, as a mapping, as text, as rows and as a table."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ def test_results_and_interrupts_pickle() -> None:
         ("a ", "&#x27;a &#x27;,"),
         ("\u202eb", "&#x27;\\u202eb&#x27;,"),
         ("one two", ">one two,"),
+        ("", "&#x27;&#x27;,"),
     ],
 )
 def test_a_table_shows_a_strange_id_on_one_line(run_uid: str, shown: str) -> None:

@@ -72,7 +72,8 @@ def test_an_unknown_id_is_named_on_each_server() -> None:
     assert hint(400, failure(UNKNOWN_IN_AUGUST)) == in_august
     today = f"{unknown}a server that can't reach its cluster responds the same way."
     assert hint(404, body(message="")) == (
-        f"{today} If it is a transcode, cancel it with DELETE /rest/Transcode/{{uid}}."
+        f"{today} If it is a transcode, cancel it with DELETE /rest/Transcode/{{uid}}; if it is a"
+        " group, call delete_job_group."
     )
     assert hint(404, body(message=""), "/rest/Transcode/uid") == today
 
@@ -94,6 +95,8 @@ def test_an_unknown_id_is_named_on_each_server() -> None:
         (400, failure("Operation put not found for job."), JOB, "PUT"),
         (400, b"<html>Request Header Too Large</html>", JOB, "DELETE"),
         (405, body(detail="Not allowed."), JOB, "PUT"),
+        (405, body(detail="Not allowed."), GROUP, "GET"),
+        (405, b"<html>Not allowed</html>", JOB, "GET"),
         (406, body(detail="Not acceptable."), JOB, "DELETE"),
         (409, b"{}", JOB, "DELETE"),
         (414, b"<html>Too large</html>", JOB, "DELETE"),
@@ -105,6 +108,27 @@ def test_a_response_without_a_known_remedy_has_no_hint(
 ) -> None:
     """A general hint would not help with these statuses."""
     assert hint(status, data, path, method) is None
+
+
+def test_a_server_that_cannot_show_a_job_is_named_as_an_old_one() -> None:
+    """What is left there is to cancel the job again."""
+    told = str(hint(405, body(detail='Method "GET" not allowed.'), JOB, "GET"))
+    assert told.startswith("Tator servers from before September 2020 can't show a job.")
+    assert told.endswith("cancel it again.")
+
+
+def test_a_lost_connection_says_what_to_do_about_the_job() -> None:
+    """Only if it may be cancelled: a request that was never sent, or changes nothing, has none."""
+    lost: dict[str, Any] = {
+        "reason": "Connection lost: reset",
+        "method": "DELETE",
+        "url": HOST + JOB,
+    }
+    told = hint_for(tator.ApiConnectionError(**lost, maybe_applied=True), WITH_TOKEN)
+    assert told == "Check it on the server, or cancel it again."
+    assert hint_for(tator.ApiConnectionError(**lost, maybe_applied=False), WITH_TOKEN) is None
+    lost["method"] = "GET"
+    assert hint_for(tator.ApiConnectionError(**lost, maybe_applied=True), WITH_TOKEN) is None
 
 
 @pytest.mark.parametrize("path", [GROUP, "/rest/JobGroup/uid"])
@@ -295,7 +319,8 @@ def test_a_failure_after_the_cancellation_says_that_the_job_is_cancelled() -> No
     """Of a group, the first jobs are; fewer requests at once help."""
     told = str(hint(400, failure("name 'e' is not defined")))
     assert "most often the job is cancelled." in told
-    assert "max_workers=1" in told
+    assert "if several requests arrive at once" in told
+    assert "for example with max_workers=1" in told
     told = str(hint(400, failure("name 'e' is not defined"), GROUP))
     assert "most often some jobs of the group are cancelled." in told
 

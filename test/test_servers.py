@@ -209,7 +209,7 @@ THE_OPERATIONS = {
         ApiException,
         False,
         "Method not allowed.",
-        None,
+        "can't show a job",
     ),
     "an unknown job that is asked for, today": Failed(
         call_api(f"/rest/Job/{UID}"), 404, body(message=""), NotFoundException, False, None, None

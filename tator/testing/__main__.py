@@ -1,4 +1,4 @@
-"""Start a `LocalTator` by hand: `python -m tator.testing --jobs 5`."""
+"""Start a `LocalTator` by hand: `python -m tator.testing --jobs 5 --server 2025-06`."""
 
 from __future__ import annotations
 
