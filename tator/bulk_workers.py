@@ -13,6 +13,7 @@ from uuid import UUID
 from tator.api.job_api import JobApi
 from tator.bulk_result import Outcome
 from tator.exceptions import ApiConnectionError, ApiException, UnauthorizedException
+from tator.hints import CHECK_OR_REPEAT
 from tator.transport.callers import is_callers
 
 Given: TypeAlias = "str | UUID"
@@ -329,4 +330,4 @@ class ThreadWorkers(Workers):
 
 def unknown(reason: str) -> ApiConnectionError:
     """Return the outcome of a job that may have been cancelled."""
-    return ApiConnectionError(reason=reason, maybe_applied=True)
+    return ApiConnectionError(reason=reason, maybe_applied=True, hint=CHECK_OR_REPEAT)

@@ -22,6 +22,7 @@ from tator.transport.failures import STILL_WORKING
 
 _PREFIX_LINE = "configuration.api_key_prefix['Authorization'] = 'Token'"
 # What servers with fine-grained permissions make of a request whose token they do not read.
+CHECK_OR_REPEAT: str = "Check it on the server, or cancel it again."
 _ANONYMOUS = "'AnonymousUser' object has no attribute"
 # What an error about a response of another type begins with.
 NO_MATCH = "the response does not match response_type"
@@ -99,7 +100,7 @@ def _about_response(error: ApiException) -> str | None:
     if isinstance(error, ApiResponseError):
         return _about_unreadable(error)
     if isinstance(error, ApiConnectionError) and error.maybe_applied and _is_cancellation(error):
-        return "Check it on the server, or cancel it again."
+        return CHECK_OR_REPEAT
     if isinstance(error, RedirectException):
         return _about_redirect(error)
     if isinstance(error, ApiProxyError):
