@@ -37,8 +37,8 @@ from tator.transport.tls import make_context
 __all__ = ["ApiException", "RESTClientObject", "RESTResponse"]
 
 _LARGEST_MESSAGE = 1 << 20  # bytes of a body that only says what happened; Tator's have about 100
-# Printable ASCII without ? and #; nor may the host have an @.
-_URL = re.compile(r"https?://[^/?#@\s]+/[!\"$->@-~]*")
+# Printable ASCII without ? and #. The host has been checked, if it is the configuration's.
+_URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^/?#@:\[\]\s]+)(?::[0-9]{1,5})?/[!\"$->@-~]*")
 
 
 def _verb(method: str) -> Callable[..., RESTResponse | urllib3.BaseHTTPResponse]:

@@ -152,19 +152,57 @@ class HookError(Exception):
         super().__init__(text)
 
 
+class LockedError(Exception):
+    """It can't be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
 def raise_hook_error(configuration: tator.Configuration) -> None:
-    """A hook that fails in another process."""
+    """A hook whose exception can't be unpickled."""
     raise HookError(7, "no vault")
 
 
+def raise_locked_error(configuration: tator.Configuration) -> None:
+    """A hook whose exception can't be pickled."""
+    raise LockedError("no vault")
+
+
+class ByPost(Executor):
+    """It pickles the work and what comes of it, as other processes do."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        function, args = pickle.loads(pickle.dumps((function, args)))
+        future.set_result(pickle.loads(pickle.dumps(function(*args))))
+        return future
+
+
+@pytest.mark.parametrize(
+    ("hook", "kind", "text"),
+    [
+        (raise_lookup_error, LookupError, "no new token"),
+        (raise_hook_error, RuntimeError, "HookError: no vault"),
+        (raise_locked_error, RuntimeError, "LockedError: no vault"),
+    ],
+)
 def test_an_exception_that_cannot_travel_is_raised_in_words(
-    server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
+    server: LocalTator, api: tator.JobApi, hook: Any, kind: type[Exception], text: str
 ) -> None:
     """It would break the whole pool, and the outcomes beside it would be lost."""
+    api.api_client.configuration.refresh_api_key_hook = hook
+    with pytest.raises(kind, match=text):
+        bulk.delete_jobs(api, server.launch(4).run_uids, executor=ByPost())
+
+
+def test_a_process_pool_survives_an_exception_that_cannot_travel(
+    server: LocalTator, api: tator.JobApi, spawned: ProcessPoolExecutor
+) -> None:
     api.api_client.configuration.refresh_api_key_hook = raise_hook_error
-    run_uids = server.launch(4).run_uids
     with pytest.raises(RuntimeError, match="HookError: no vault"):
-        bulk.delete_jobs(api, run_uids, executor=spawned)
+        bulk.delete_jobs(api, server.launch(4).run_uids, executor=spawned)
     assert spawned.submit(len, "abc").result(30) == 3
 
 

@@ -39,6 +39,15 @@ def is_callers(error: BaseException) -> bool:
     return trace is not None and package_of(_module(trace)) not in _RUNTIMES
 
 
+def is_in_callers_code(trace: TracebackType | None) -> bool:
+    """Tell whether an exception passed through a frame of the caller's own code."""
+    while trace is not None:
+        if package_of(_module(trace)) not in _RUNTIMES:
+            return True
+        trace = trace.tb_next
+    return False
+
+
 def without_transport(trace: TracebackType | None) -> TracebackType | None:
     """Return a traceback without the frames that hold the headers as they are sent."""
     kept = []

@@ -21,7 +21,7 @@ from tator.exceptions import (
 from tator.masking import Redactor
 from tator.record import Record
 from tator.retry import FailedAttempt
-from tator.transport.callers import is_callers, root_of
+from tator.transport.callers import is_callers, is_in_callers_code, root_of
 from tator.transport.connection import TunnelError
 from tator.transport.limits import TooLarge
 
@@ -116,7 +116,11 @@ def failure_of(error: BaseException, sent: bool, proxy: str | None, most: int) -
 
 
 class BeforeSending:
-    """Translate a lack of descriptors, threads or memory while a request is built."""
+    """Translate a lack of descriptors, threads or memory while a request is built.
+
+    What the caller's code raises meanwhile, such as an override that reads a token from a file,
+    comes through.
+    """
 
     def __enter__(self) -> None:
         pass
@@ -124,6 +128,8 @@ class BeforeSending:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         lacks = isinstance(error, (OSError, MemoryError, ImportError, RuntimeError))
         if error is None or not lacks or isinstance(error, ApiException):
+            return
+        if is_in_callers_code(error.__traceback__):
             return
         failure = failure_of(error, False, None, 0)
         if failure is None:

@@ -118,14 +118,14 @@ class _LookUp:
 
     def __init__(self) -> None:
         self.waiting: list[queue.SimpleQueue[None]] = []
-        self.result: Addresses | Exception | None = None
+        self.result: Addresses | BaseException | None = None
 
     def run(self, key: tuple[Any, ...]) -> None:
         """Look the name up, and tell everyone who waits."""
         _, getaddrinfo, *args = key
         try:
             self.end(getaddrinfo(*args, socket.SOCK_STREAM))
-        except Exception as error:
+        except BaseException as error:  # such as pytest.fail() in a replaced getaddrinfo
             self.end(error)
         finally:
             self.forget(key)
@@ -135,7 +135,7 @@ class _LookUp:
         if _look_ups.get(key) is self:
             _look_ups.pop(key, None)
 
-    def end(self, result: Addresses | Exception) -> None:
+    def end(self, result: Addresses | BaseException) -> None:
         """Keep the first result, and tell everyone who waits."""
         if self.result is None:
             self.result = result
@@ -158,12 +158,12 @@ class _LookUp:
             except queue.Empty:
                 self.waiting.remove(news)
                 raise TimeoutError("the name was not resolved in time") from None
-        if isinstance(self.result, Exception):
+        if isinstance(self.result, BaseException):
             raise self.result if is_first else _copy_of(self.result)
         return self.result or []
 
 
-def _copy_of(error: Exception) -> Exception:
+def _copy_of(error: BaseException) -> BaseException:
     try:
         copied = copy.copy(error)
     except Exception:

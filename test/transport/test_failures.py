@@ -301,15 +301,27 @@ def test_a_cause_that_shows_a_sensitive_value_is_left_out() -> None:
 )
 def test_a_lack_of_resources_before_a_request_is_a_connection_error(error: Exception) -> None:
     """Nothing was sent, and no trace of it stays."""
-    with pytest.raises(ApiConnectionError, match="Too many open files") as caught, before_sending:
-        raise_from_package(error)
+    with pytest.raises(ApiConnectionError, match="Too many open files") as caught:
+        build_a_request(error)
     assert not caught.value.maybe_applied
     assert caught.value.__context__ is None
 
 
-def raise_from_package(error: Exception) -> None:
-    """Raise an exception in a frame of this package."""
-    exec("raise error", {"__name__": "tator.serialization", "error": error})
+def build_a_request(error: Exception) -> None:
+    """Raise an exception before a request, in a frame of this package."""
+    names = {"__name__": "tator.api_client", "before_sending": before_sending, "error": error}
+    exec("with before_sending: raise error", names)
+
+
+def test_what_an_override_raises_before_a_request_passes() -> None:
+    """It may read the token from a file, or from a program that it starts."""
+
+    def override() -> None:
+        open("/nowhere/token").close()
+
+    names = {"__name__": "tator.api_client", "before_sending": before_sending, "call": override}
+    with pytest.raises(FileNotFoundError):
+        exec("with before_sending: call()", names)
 
 
 def test_other_exceptions_before_a_request_pass() -> None:

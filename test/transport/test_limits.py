@@ -291,6 +291,17 @@ def test_a_look_up_that_is_interrupted_is_forgotten(monkeypatch: pytest.MonkeyPa
     assert resolve("tator.test", 80, 30) == ["address"]
 
 
+def test_what_a_replaced_resolver_raises_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even what is no error, such as pytest.fail(), and at once."""
+
+    def getaddrinfo(*args: Any) -> Any:
+        pytest.fail("not in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(pytest.fail.Exception, match="not in this test"):
+        resolve("tator.test", 80, 30)
+
+
 def test_the_end_of_a_forgotten_look_up_leaves_a_later_one_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
