@@ -292,7 +292,7 @@ def test_a_look_up_that_is_interrupted_is_forgotten(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_a_replaced_resolver_raises_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even what is no error, such as pytest.fail(), and at once."""
+    """Even if its class is not an `Exception`, as with pytest.fail(), and at once."""
 
     def getaddrinfo(*args: Any) -> Any:
         pytest.fail("not in this test")
