@@ -281,10 +281,10 @@ class RESTClientObject:
             started = time.monotonic()
             received = self._attempt(call, ends)
             if logger.isEnabledFor(logging.DEBUG):
-                came = received.label
+                label = received.label
                 took = time.monotonic() - started
                 logger.debug(
-                    "%s %s: %s in %.3f s (attempt %d)", call.method, call.url, came, took, attempts
+                    "%s %s: %s in %.3f s (attempt %d)", call.method, call.url, label, took, attempts
                 )
             maybe_applied |= received.maybe_applied and call.method not in SAFE_METHODS
             if isinstance(received, Received) and received.is_success:

@@ -50,6 +50,7 @@ class Limits(Urllib3Timeout):
             self._read_seconds = inf if read is None else read
         elif timeout is not None:
             self._ends = min(ends, time.monotonic() + timeout)
+        # The phase that the read timeout limits: a reused connection never calls `connecting`.
         self._phase_ends = self._ends
         self._longest_wait = self._read_seconds  # of one operation on the socket
         self.allowance: float = allowance
@@ -109,7 +110,7 @@ class Limits(Urllib3Timeout):
 
     @property
     def read_timeout(self) -> TimeLeft:
-        """What urllib3 passes to the connection before the response."""
+        """What urllib3 passes to the connection before the response; `wait` knows the phase."""
         return self.connect_timeout
 
 
@@ -136,7 +137,10 @@ class _LookUp:
             _look_ups.pop(key, None)
 
     def end(self, result: Addresses | Exception) -> None:
-        """Keep the first result, and tell everyone who waits."""
+        """Keep the first result, and tell everyone who waits.
+
+        A second one comes if `resolve` is interrupted after it started the thread of `run`.
+        """
         if self.result is None:
             self.result = result
         for waiting in tuple(self.waiting):

@@ -29,10 +29,12 @@ _LONGEST_MAKING = 1.0  # seconds; certificates and imports take a tenth of it
 _locks: list[Any] = []  # the lock of _lock(), once there is one
 _held_by_forks: list[bool] = []  # for each fork in progress, whether it holds that lock
 _SETTINGS = (*tls.SETTINGS, "proxy", "connection_pool_maxsize", "keepalive_expiry")
-_TLS = slice(2, 2 + len(tls.SETTINGS))  # where a `Key` has these
 _read_settings = itemgetter(*_SETTINGS)
 
 Key: TypeAlias = tuple[Any, ...]
+"""What `key_of` returns: origin, process, then the values of `_SETTINGS`."""
+
+_TLS = slice(2, 2 + len(tls.SETTINGS))  # where a `Key` has the values of `tls.SETTINGS`
 
 
 class Route(Record):
