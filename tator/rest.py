@@ -355,8 +355,8 @@ class RESTClientObject:
             if current is not None and current.key == key:
                 return current
             self._route = new
-            # After a fork, the known route is the parent's, which still uses its connections.
-            if current is not None and current.process == new.process:
+            # After a fork, it is the parent's: this closes only the child's copies of its sockets.
+            if current is not None:
                 current.retire()
             return new
         return route

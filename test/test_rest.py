@@ -415,10 +415,11 @@ def test_close_closes_the_idle_connections() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_forked_child_opens_its_own_connection() -> None:
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_forked_child_opens_its_own_connection(secure: bool, tls: Tls) -> None:
     """The parent's stays open, and is used again."""
-    with Peer(echo) as peer:
-        client = client_of(peer.host)
+    with Peer(echo, tls.server() if secure else None) as peer:
+        client = client_of(peer.host, ssl_ca_cert=tls.ca_file)
         client.GET(f"{peer.host}/x")
         child = os.fork()
         if child == 0:
