@@ -137,11 +137,8 @@ class _LookUp:
             _look_ups.pop(key, None)
 
     def end(self, result: Addresses | Exception) -> None:
-        """Keep the first result, and tell everyone who waits.
-
-        A second one comes if `resolve` is interrupted after it started the thread of `run`.
-        """
-        if self.result is None:
+        """Keep the first result, and tell everyone who waits."""
+        if self.result is None:  # else `resolve` was interrupted after it had started `run`
             self.result = result
         for waiting in tuple(self.waiting):
             waiting.put(None)
