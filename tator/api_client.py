@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tator import checks, operation, query
 from tator._version import __version__
 from tator.checks import Timeout, rejecting
-from tator.configuration import Configuration, settings_of
+from tator.configuration import Assignment, Configuration, settings_of
 from tator.exceptions import ApiException, ApiResponseError
 from tator.headers import Headers
 from tator.hints import hint_for
@@ -68,8 +68,8 @@ class ApiClient:
         self._start_afresh(_checked(configuration))
 
     def _start_afresh(self, configuration: Configuration) -> None:
-        # Each assignment makes a new tuple: if it is the same one, nothing was assigned.
-        self._assigned = (configuration, 0)  # and the thread that assigned it
+        # One object, so that both values change at once; if it is the same, nothing was assigned.
+        self._assigned = Assignment(configuration=configuration, thread=None)
         self.last_response: RESTResponse | BaseHTTPResponse | None = None
         self.rest_client: RESTClientObject = RESTClientObject(configuration)
         self._workers: CallThreads | None = None
@@ -86,7 +86,7 @@ class ApiClient:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._start_afresh(state["_assigned"][0])
+        self._start_afresh(state["_assigned"].configuration)
 
     def close(self) -> None:
         """Close the idle connections, and end the idle threads of `async_req`.
@@ -102,11 +102,11 @@ class ApiClient:
 
         To change several together while other threads make calls, assign a new configuration.
         """
-        return self._assigned[0]
+        return self._assigned.configuration
 
     @configuration.setter
     def configuration(self, value: Configuration) -> None:
-        self._assigned = (_checked(value), threading.get_ident())
+        self._assigned = Assignment(configuration=_checked(value), thread=threading.get_ident())
         self.rest_client.configuration = value
 
     @property
@@ -357,8 +357,8 @@ class ApiClient:
             auth = mask(auth)
             after = self._assigned
             # A subclass may assign one each time that it is asked for a token.
-            if after is before or after[1] == threading.get_ident():
-                settings = settings_of(after[0])
+            if after is before or after.thread == threading.get_ident():
+                settings = settings_of(after.configuration)
                 return operation.host_of(settings["host"], host), auth, settings
         checks.reject("configuration", "is assigned too often by other threads")
 

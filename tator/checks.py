@@ -110,7 +110,7 @@ def _is_bool(value: object) -> bool:
     return type(value).__name__.startswith("bool")
 
 
-def deadline(name: str, value: object) -> float | None:
+def seconds_or_none(name: str, value: object) -> float | None:
     """Accept seconds, or `None` for no limit."""
     return None if value is None else seconds(name, value)
 
@@ -120,9 +120,9 @@ def timeout(name: str, value: object) -> Timeout:
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             reject(name, "must be seconds, or a pair (connect, read)")
-        connect, read = (deadline(name, part) for part in value)
+        connect, read = (seconds_or_none(name, part) for part in value)
         return connect, read
-    return deadline(name, value)
+    return seconds_or_none(name, value)
 
 
 def retries(name: str, value: object) -> int:

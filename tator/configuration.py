@@ -13,6 +13,7 @@ from tator._version import __version__
 from tator.checks import Timeout
 from tator.headers import Keys, Prefixes
 from tator.masking import Secret, mask
+from tator.record import Record
 
 __all__ = ["Configuration", "Setting"]
 
@@ -173,11 +174,11 @@ class Configuration:
     )
     proxy: Setting[str | None, str | None] = Setting(None, checks.proxy)
     connection_pool_maxsize: Setting[int, int] = Setting(32, partial(checks.integer, least=1))
-    keepalive_expiry: Setting[float | None, float | None] = Setting(30, checks.deadline)
+    keepalive_expiry: Setting[float | None, float | None] = Setting(30, checks.seconds_or_none)
     largest_response: Setting[int, int] = Setting(64 << 20, partial(checks.integer, least=1))
     retries: Setting[int, int] = Setting(2, checks.retries)
     timeout: Setting[Timeout, Timeout] = Setting((10, None), checks.timeout)
-    deadline: Setting[float | None, float | None] = Setting(300, checks.deadline)
+    deadline: Setting[float | None, float | None] = Setting(300, checks.seconds_or_none)
     logger_file: Setting[str | None, _Path] = _LogSetting(None, checks.path)
     logger_format: Setting[str, str] = _LogSetting(logs.DEFAULT_FORMAT, checks.text)
     debug: Setting[bool, bool] = _LogSetting(False, checks.boolean)
@@ -361,6 +362,13 @@ def settings_of(configuration: Configuration) -> dict[str, Any]:
     if type(configuration) is Configuration:
         return values
     return {name: values[name] for name in ("_environment_token", *_NAMES)}
+
+
+class Assignment(Record):
+    """A configuration, and the thread that assigned it to a client, in a new object each time."""
+
+    configuration: Configuration
+    thread: int | None  # None: it was assigned when the client was made
 
 
 def _declared(kind: type[Configuration]) -> list[str]:

@@ -121,9 +121,9 @@ class ApiException(OpenApiException):
         self.retry_after = retry_after
         self.hint = hint
         # Celery and similar tools keep only `args`, so they include `maybe_applied` if it differs.
-        doubt = () if self.maybe_applied is assumed else (None, self.maybe_applied)
+        differing = () if self.maybe_applied is assumed else (None, self.maybe_applied)
         # Not super(): OSError.__init__, a base of ApiTimeoutError, would read these as errno.
-        Exception.__init__(self, self.status, self.reason, *doubt)
+        Exception.__init__(self, self.status, self.reason, *differing)
 
     def __str__(self) -> str:
         outcome = f"{self.status} {self.reason}" if self.status else self.reason

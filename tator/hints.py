@@ -117,10 +117,10 @@ def _about_unreadable(error: ApiException) -> str:
     if (error.message or "").startswith(NO_MATCH):
         return "Check response_type: object accepts any JSON."
     is_safe = error.method in checks.SAFE_METHODS
-    doubt = "" if is_safe else ", so it is unknown whether the request was applied"
+    unknown_outcome = "" if is_safe else ", so it is unknown whether the request was applied"
     return (
-        f"This response is not from the endpoint{doubt}. Check that Configuration.host is a Tator"
-        " server."
+        f"This response is not from the endpoint{unknown_outcome}. Check that Configuration.host"
+        " is a Tator server."
     )
 
 

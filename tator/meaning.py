@@ -1,9 +1,8 @@
 """What a response means: its message first, its status second.
 
 The same mistake is a 403, a 400 or a 404, depending on the server's age. The sentences of Django
-REST
-framework are the same on all servers, but count only as the whole message: Kubernetes' texts can
-contain "Invalid token" too.
+REST framework are the same on all servers, but count only as the whole message: Kubernetes' texts
+can contain "Invalid token" too.
 """
 
 from __future__ import annotations

@@ -281,10 +281,10 @@ class RESTClientObject:
             started = time.monotonic()
             received = self._attempt(call, ends)
             if logger.isEnabledFor(logging.DEBUG):
-                came = received.label
+                label = received.label
                 took = time.monotonic() - started
                 logger.debug(
-                    "%s %s: %s in %.3f s (attempt %d)", call.method, call.url, came, took, attempts
+                    "%s %s: %s in %.3f s (attempt %d)", call.method, call.url, label, took, attempts
                 )
             maybe_applied |= received.maybe_applied and call.method not in SAFE_METHODS
             if isinstance(received, Received) and received.is_success:
@@ -355,8 +355,8 @@ class RESTClientObject:
             if current is not None and current.key == key:
                 return current
             self._route = new
-            # After a fork, the known route is the parent's, which still uses its connections.
-            if current is not None and current.process == new.process:
+            # After a fork, it is the parent's: this closes only the child's copies of its sockets.
+            if current is not None:
                 current.retire()
             return new
         return route

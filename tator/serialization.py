@@ -96,7 +96,7 @@ def empty(kind: object, settings: Any = None) -> Any:
     return None
 
 
-def reader(kind: object, namer: type | None = None) -> Reader:
+def reader(kind: object, owner: type | None = None) -> Reader:
     """Return the function that reads a JSON value as `kind`; it raises ValueError if it can't.
 
     `null` is read as `None`, whatever the kind.
@@ -105,20 +105,21 @@ def reader(kind: object, namer: type | None = None) -> Reader:
         kind: `str`, `int`, `float`, `bool`, `list`, `dict`, `object` or `Any`, `date`, `datetime`,
             a model class, `list[X]` or `dict[str, X]`, or the names of these as generated clients
             write them: `'list[InlineResponse2044]'`, `'dict(str, int)'`.
-        namer: The generated model that names this kind for one of its fields.
+        owner: The generated model that has a field of this kind. Its fields are read leniently, as
+            its generator does; without an owner, a class that a caller passes is read strictly.
 
     Raises:
         TypeError: If there is no such kind.
     """
     if isinstance(kind, str):
-        return _reader_of_name(kind.replace(" ", ""), namer)
+        return _reader_of_name(kind.replace(" ", ""), owner)
     if isinstance(kind, types.GenericAlias):
         if kind.__origin__ is list:
-            return _list_of(reader(kind.__args__[0], namer))
+            return _list_of(reader(kind.__args__[0], owner))
         if kind.__origin__ is dict and kind.__args__[0] is str:
-            return _dict_of(reader(kind.__args__[1], namer))
+            return _dict_of(reader(kind.__args__[1], owner))
     elif isinstance(kind, type) or kind is Any:  # a class since Python 3.11
-        return _reader_of_class(kind, namer is None)
+        return _reader_of_class(kind, owner is None)
     raise _unknown(kind)
 
 
@@ -147,21 +148,21 @@ def _reader_of_class(kind: Any, is_strict: bool) -> Reader:
     raise _unknown(kind)
 
 
-def _reader_of_name(name: str, namer: type | None) -> Reader:
+def _reader_of_name(name: str, owner: type | None) -> Reader:
     for opening, closing, build in (("list[", "]", _list_of), *_DICTS):
         if name.startswith(opening) and name.endswith(closing):
-            return build(_reader_of_name(name[len(opening) : -1], namer))
+            return build(_reader_of_name(name[len(opening) : -1], owner))
     if name in _BY_NAME:
         # Generated clients write types as names, and coerced what they read.
         return _reader_of_class(_BY_NAME[name], is_strict=False)
     if name == "file":
         raise TypeError("'file' is not read as JSON: pass _preload_content=False to get bytes")
-    return reader(_model_named(name, namer))
+    return reader(_model_named(name, owner))
 
 
-def _model_named(name: str, namer: type | None) -> type:
-    """Find a class by its name: beside the model that names it, then in `tator.models`."""
-    module = namer.__module__ if namer else ""
+def _model_named(name: str, owner: type | None) -> type:
+    """Find a class by its name: beside the model that owns the field, then in `tator.models`."""
+    module = owner.__module__ if owner else ""
     for place in (sys.modules.get(module), sys.modules.get(module.rpartition(".")[0]), models):
         found = getattr(place, name, None)
         if is_model(found):
@@ -285,7 +286,7 @@ def _readers(cls: Any) -> list[tuple[str, str, Reader]]:
     return [(attr, name, _reader_when_needed(kind, cls)) for attr, name, kind in _fields(cls)]
 
 
-def _reader_when_needed(kind: Any, namer: type) -> Reader:
+def _reader_when_needed(kind: Any, owner: type) -> Reader:
     """Return a reader that looks up its kind at the first value.
 
     Generators name kinds that no package defines, such as `OneOfstringnumber`.
@@ -293,7 +294,7 @@ def _reader_when_needed(kind: Any, namer: type) -> Reader:
 
     def read(value: object, settings: Any) -> Any:
         try:
-            return reader(kind, namer)(value, settings)
+            return reader(kind, owner)(value, settings)
         except TypeError as error:
             raise ValueError(str(error)) from None
 

@@ -1,6 +1,6 @@
-"""Print the names and signatures of all that is public.
+"""The names and signatures of all that is public.
 
-To renew the snapshot: python test/public_surface.py > test/public_surface.txt
+To renew the snapshot: python test/public_surface.py, which writes test/public_surface.txt.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+SNAPSHOT = Path(__file__).with_name("public_surface.txt")
 # Each with the names that are its own to give; the top gives many of them too.
 MODULES = [
     *("tator", "tator.api", "tator.api.job_api", "tator.api_client", "tator.async_result"),
@@ -98,4 +99,4 @@ def signature(function: Any) -> str:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))  # this tator, installed or not
-    sys.stdout.write(surface())
+    SNAPSHOT.write_text(surface(), encoding="utf-8", newline="\n")

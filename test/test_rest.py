@@ -294,6 +294,23 @@ def test_a_raw_response_that_is_dropped_takes_no_place() -> None:
         assert client.idle_connections == 1
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_the_connection_of_a_raw_response_that_is_dropped_closes_at_once() -> None:
+    """It does not wait for the garbage collector, as it would if its limits referred to it."""
+    gc.disable()
+    try:
+        with Peer(answering(response(), keep=True)) as peer:
+            client = client_of(peer.host)
+            raw = client.GET(f"{peer.host}/x", _preload_content=False)
+            assert isinstance(raw, urllib3.HTTPResponse)
+            connection = weakref.ref(raw.connection)
+            del raw
+            assert connection() is None
+            client.close()
+    finally:
+        gc.enable()
+
+
 def test_a_raw_response_arrives_unread_and_without_a_size_limit() -> None:
     """Its reader decides how much of it to read."""
     large = bytes(3 * MEBIBYTE)
@@ -419,10 +436,11 @@ def test_close_closes_the_idle_connections() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_forked_child_opens_its_own_connection() -> None:
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_forked_child_opens_its_own_connection(secure: bool, tls: Tls) -> None:
     """The parent's stays open, and is used again."""
-    with Peer(echo) as peer:
-        client = client_of(peer.host)
+    with Peer(echo, tls.server() if secure else None) as peer:
+        client = client_of(peer.host, ssl_ca_cert=tls.ca_file)
         client.GET(f"{peer.host}/x")
         child = os.fork()
         if child == 0:

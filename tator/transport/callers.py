@@ -15,7 +15,7 @@ _PACKAGES = frozenset({"tator", "urllib3"})
 # Packages whose code works for the transport: an exception raised in any other is the caller's.
 _RUNTIMES = frozenset({"eventlet", "gevent", "tator", "urllib3"}) | sys.stdlib_module_names
 # Packages whose frames hold the headers as they are sent, the token among them.
-_BELOW = frozenset({"http", "selectors", "socket", "ssl", "urllib3"})
+_SENDERS = frozenset({"http", "selectors", "socket", "ssl", "urllib3"})
 
 
 def is_callers(error: BaseException) -> bool:
@@ -53,7 +53,7 @@ def without_transport(trace: TracebackType | None) -> TracebackType | None:
     kept = []
     while trace is not None:
         name = _module(trace)
-        if package_of(name) not in _BELOW and not name.startswith("tator.transport"):
+        if package_of(name) not in _SENDERS and not name.startswith("tator.transport"):
             kept.append(trace)
         trace = trace.tb_next
     result = None

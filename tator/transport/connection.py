@@ -105,6 +105,7 @@ class Connection(HTTPConnection):
 
     @timeout.setter
     def timeout(self, value: float | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # theirs is a variable
+        # urllib3 also sets plain numbers, which are its own defaults: they are ignored.
         if isinstance(value, TimeLeft):
             self.limits = value.limits
             self.limits.connection = self
@@ -136,10 +137,10 @@ class Connection(HTTPConnection):
         limits = self.limits
         addresses = resolve(self._name.strip("[]"), self.port, limits.wait())
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
-            left = len(addresses) - index  # each may take an equal share of the time
+            addresses_left = len(addresses) - index  # each may take an equal share of the time left
             sock = None
             try:
-                seconds = limits.wait() / left
+                seconds = limits.wait() / addresses_left
                 sock = socket.socket(family, kind, protocol)
                 for option in self.socket_options or ():
                     sock.setsockopt(*option)
@@ -152,7 +153,7 @@ class Connection(HTTPConnection):
             except BaseException as error:
                 if sock is not None:
                     sock.close()
-                if left == 1 or not isinstance(error, OSError) or is_callers(error):
+                if addresses_left == 1 or not isinstance(error, OSError) or is_callers(error):
                     raise
         raise OSError("the name has no address")
 
@@ -201,7 +202,8 @@ class Connection(HTTPConnection):
             self._send_head_and_body(method, url, body, headers or {})
         except OSError as error:
             # If sending fails, urllib3 still reads the response, which may say why the server
-            # closed the connection. Then `getresponse` raises an exception of the caller's own.
+            # closed the connection. If the exception is the caller's, `getresponse` raises it
+            # instead.
             self._thrown = error if is_callers(error) else None
             raise
 
@@ -306,6 +308,7 @@ class Connection(HTTPConnection):
         except OSError as error:
             if is_callers(error):
                 raise
+            # Any other error, such as EINVAL after a reset on macOS, is about this socket.
             return error.errno not in _NOT_A_SOCKET
 
     def _plain_socket(self) -> socket.socket:

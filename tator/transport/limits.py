@@ -50,6 +50,7 @@ class Limits(Urllib3Timeout):
             self._read_seconds = inf if read is None else read
         elif timeout is not None:
             self._ends = min(ends, time.monotonic() + timeout)
+        # The phase that the read timeout limits: a reused connection never calls `connecting`.
         self._phase_ends = self._ends
         self._longest_wait = self._read_seconds  # of one operation on the socket
         self.allowance: float = allowance
@@ -109,7 +110,7 @@ class Limits(Urllib3Timeout):
 
     @property
     def read_timeout(self) -> TimeLeft:
-        """What urllib3 passes to the connection before the response."""
+        """What urllib3 passes to the connection before the response; `wait` knows the phase."""
         return self.connect_timeout
 
 
@@ -137,7 +138,7 @@ class _LookUp:
 
     def end(self, result: Addresses | BaseException) -> None:
         """Keep the first result, and tell everyone who waits."""
-        if self.result is None:
+        if self.result is None:  # else `resolve` was interrupted after it had started `run`
             self.result = result
         for waiting in tuple(self.waiting):
             waiting.put(None)

@@ -61,10 +61,12 @@ class Idle:
             connection.close()
             return
         connection.limits.connection = None
-        connection.expires = time.monotonic() + self.expiry
+        now = time.monotonic()
+        connection.expires = now + self.expiry
         self._connections.append(connection)
-        while len(self._connections) > self.maxsize:
-            self._close(0)
+        with suppress(IndexError):  # none are left
+            while len(self._connections) > self.maxsize or self._connections[0].expires <= now:
+                self._close(0)
 
     def retire(self) -> None:
         """Close all, now and when they are put back."""

@@ -108,7 +108,9 @@ class Response:
         self.headers: list[tuple[str, str]] = []
         self._by_name: Fields = {}
         self._chunked = False
-        self._left: int | None = None  # bytes of the body, or of its current chunk
+        # Bytes of the body, or of its current chunk. None: before the first chunk, after the last
+        # one, and if the body ends only with the connection.
+        self._left: int | None = None
         self._is_read = False
 
     def begin(self) -> None:
@@ -229,7 +231,8 @@ class Response:
     def leaves_connection_clean(self) -> bool:
         """Whether another request can follow: nothing is left to read, and the server agrees.
 
-        Bytes left in the stream were sent after this response, but before any other request.
+        Bytes left in the stream were sent after this response, but before any other request, so
+        they are the response to none.
         """
         return self._is_read and self._keeps_alive and self._stream.is_empty
 

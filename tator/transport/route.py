@@ -29,10 +29,12 @@ _LONGEST_MAKING = 1.0  # seconds; certificates and imports take a tenth of it
 _locks: list[Any] = []  # the lock of _lock(), once there is one
 _held_by_forks: list[bool] = []  # for each fork in progress, whether it holds that lock
 _SETTINGS = (*tls.SETTINGS, "proxy", "connection_pool_maxsize", "keepalive_expiry")
-_TLS = slice(2, 2 + len(tls.SETTINGS))  # where a `Key` has these
 _read_settings = itemgetter(*_SETTINGS)
 
 Key: TypeAlias = tuple[Any, ...]
+"""What `key_of` returns: origin, process, then the values of `_SETTINGS`."""
+
+_TLS = slice(2, 2 + len(tls.SETTINGS))  # where a `Key` has the values of `tls.SETTINGS`
 
 
 class Route(Record):
@@ -41,7 +43,6 @@ class Route(Record):
     Attributes:
         key: The values that distinguish it from another route.
         origin: The URL of the server, without a path.
-        process: The process that made it.
         pool: Its connections.
         context: Its TLS context, if it needs one.
         proxy: The URL of its proxy, if it has one.
@@ -49,7 +50,6 @@ class Route(Record):
 
     key: Key
     origin: str
-    process: int
     pool: Pool
     context: ssl.SSLContext | None
     proxy: str | None
@@ -120,7 +120,7 @@ def make_route(key: Key, known: Route | None) -> Route:
         ApiValueError: If a TLS file or a proxy can't be used.
         ApiConnectionError: If this machine has no descriptors or no memory left.
     """
-    origin, process, *settings = key
+    origin, _, *settings = key
     values: dict[str, Any] = dict(zip(_SETTINGS, settings, strict=True))
     with _making_alone():
         parts = urlsplit(origin)
@@ -146,9 +146,7 @@ def make_route(key: Key, known: Route | None) -> Route:
         else:
             pool = (TlsPool if scheme == "https" else Pool)(host, **options)
         pool.configure_idle(values["keepalive_expiry"])
-        return Route(
-            key=key, origin=origin, process=process, pool=pool, context=context, proxy=proxy
-        )
+        return Route(key=key, origin=origin, pool=pool, context=context, proxy=proxy)
 
 
 def is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ import gzip
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,34 @@ def test_a_request_may_be_sent_once_the_connection_is_open(peer: Peer) -> None:
     connection.request("GET", "/x")
     assert connection.limits.sent
     connection.close()
+
+
+def test_a_request_that_is_cut_off_while_it_is_sent_may_have_left(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Part of it may have arrived, so nobody may say that the server has not seen it."""
+
+    class LostWhileSending(socket.socket):
+        def sendall(self, *args: Any) -> None:
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(socket, "socket", LostWhileSending)
+    connection = connection_to(peer)
+    with pytest.raises(ConnectionResetError):
+        connection.request("GET", "/x")
+    assert connection.limits.sent, "the attempt claims that nothing was sent"
+    connection.close()
+
+
+def test_a_request_without_a_connection_was_not_sent() -> None:
+    """The server can't have seen any of it."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens here
+        connection = Connection("127.0.0.1", closed.getsockname()[1])
+        connection.timeout = Limits(10, inf, inf).connect_timeout
+        with pytest.raises(ConnectionRefusedError):
+            connection.request("GET", "/x")
+    assert not connection.limits.sent, "the attempt claims that the request may have been sent"
 
 
 def test_a_connection_takes_the_limits_of_each_attempt(peer: Peer) -> None:
@@ -230,6 +258,46 @@ def test_an_address_that_cannot_have_a_socket_leaves_the_next_one(
     connection.timeout = Limits(10, inf, inf).connect_timeout
     assert respond(connection).read() == DONE
     connection.close()
+
+
+def resolving_to(ports: list[int]) -> Callable[..., list[Any]]:
+    """A resolver that finds these ports of this machine, whatever the name."""
+    family, kind = socket.AF_INET, socket.SOCK_STREAM
+    return lambda *args: [(family, kind, 6, "", ("127.0.0.1", port)) for port in ports]
+
+
+def test_each_address_of_a_name_has_an_equal_share_of_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What one does not use is there for those after it: the last one may take all of it."""
+    shares = []
+
+    class NeverConnects(socket.socket):
+        def connect(self, address: Any) -> None:
+            shares.append(self.gettimeout() or 0)
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(socket, "socket", NeverConnects)
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to([1, 2, 3]))
+    connection = Connection("tator.test", 80)
+    connection.timeout = Limits(120, inf, inf).connect_timeout
+    with pytest.raises(ConnectionRefusedError):
+        connection.connect()
+    for share, most in zip(shares, (40, 60, 120), strict=True):
+        assert most - 5 < share <= most
+
+
+def test_a_handshake_has_all_the_time_left(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only the share of the address that it goes to."""
+    context = create_urllib3_context()
+    context.load_verify_locations(tls.ca_file)
+    with Peer(answering(), tls.server("tator.test")) as peer:
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to([peer.port, 1]))
+        connection = TlsConnection("tator.test", peer.port, ssl_context=context)
+        connection.timeout = Limits(120, inf, inf).connect_timeout
+        connection.connect()
+        assert 115 < (connection.sock.gettimeout() or 0) <= 120
+        connection.close()
 
 
 def test_closing_raises_no_exception() -> None:

@@ -122,6 +122,22 @@ def test_an_idle_connection_expires(
     assert least <= connection.expires - time.monotonic() <= most
 
 
+def test_idle_connections_that_have_expired_are_closed_when_another_is_put(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise those at the bottom would stay open as long as one is enough for all calls."""
+    first, second, third, last = (used(pool) for _ in range(4))
+    pool.idle.maxsize = 4
+    now = time.monotonic()
+    for connection, seconds in ((first, 0), (second, 1), (third, 20), (last, 31)):
+        monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: now + seconds)
+        pool.idle.put(connection)
+    monkeypatch.undo()
+    closed = [connection.is_closed for connection in (first, second, third, last)]
+    assert closed == [True, True, False, False]
+    assert pool.idle.qsize() == 2
+
+
 def test_a_retired_pool_keeps_nothing(pool: Pool) -> None:
     """It closes what is idle now, and what is put back later."""
     idle, late = used(pool), used(pool)
