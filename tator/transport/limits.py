@@ -125,9 +125,9 @@ class _LookUp:
         """Look the name up, and tell everyone who waits."""
         _, getaddrinfo, *args = key
         try:
-            self.end(getaddrinfo(*args, socket.SOCK_STREAM))
+            self.publish(getaddrinfo(*args, socket.SOCK_STREAM))
         except BaseException as error:  # such as pytest.fail() in a replaced getaddrinfo
-            self.end(error)
+            self.publish(error)
         finally:
             self.forget(key)
 
@@ -136,7 +136,7 @@ class _LookUp:
         if _look_ups.get(key) is self:
             _look_ups.pop(key, None)
 
-    def end(self, result: Addresses | BaseException) -> None:
+    def publish(self, result: Addresses | BaseException) -> None:
         """Keep the first result, and tell everyone who waits."""
         if self.result is None:  # else `resolve` was interrupted after it had started `run`
             self.result = result
@@ -199,7 +199,7 @@ def resolve(host: str, port: int, seconds: float) -> Addresses:
     except BaseException as error:
         # Nobody else would end this lookup, and others may already be waiting for it.
         mine.forget(key)
-        mine.end(OSError(f"the name could not be looked up: {error}"))
+        mine.publish(OSError(f"the name could not be looked up: {error}"))
         raise
     return look_up.wait(seconds, is_first=look_up is mine)
 
