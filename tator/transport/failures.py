@@ -129,9 +129,8 @@ class BeforeSending:
         lacks = isinstance(error, (OSError, MemoryError, ImportError, RuntimeError))
         if error is None or not lacks or isinstance(error, ApiException):
             return
-        if is_in_callers_code(error.__traceback__):
-            return
-        failure = failure_of(error, False, None, 0)
+        is_ours = not is_in_callers_code(error.__traceback__)
+        failure = failure_of(error, False, None, 0) if is_ours else None
         if failure is None:
             return
         lacking = ApiConnectionError(reason=failure.reason, hint=failure.hint, maybe_applied=False)
