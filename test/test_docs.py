@@ -77,7 +77,7 @@ def run_example(example: Example, directory: Path) -> Run:
     """Run a program beside a separate server, on which ten jobs run."""
     program = directory / "test_example.py"
     program.write_text(example.code, encoding="utf-8")
-    (directory / "tator_rest").mkdir()  # where a generator would write
+    (directory / "build/generated/tator_rest").mkdir(parents=True)  # where a generator would write
     command = [sys.executable, "-W", "error", str(program)]
     if re.search(r"^(async )?def test_", example.code, re.MULTILINE):
         options = ["-q", "-p", "no:cacheprovider", "-p", "tator.testing.pytest_plugin"]
