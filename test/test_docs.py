@@ -143,7 +143,10 @@ def run_in_order(code: str, directory: Path, environment: dict[str, str]) -> Non
         assert comment in run.stdout, code
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/Bulk.md", "docs/Errors.md", "docs/Servers.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "docs/Bulk.md", "docs/Errors.md", "docs/Servers.md", "docs/Wrapping.md"],
+)
 def test_the_examples_of_a_page_run_in_order(name: str, tmp_path: Path) -> None:
     """With the lines that `python -m tator.testing` prints, each prints what its comments say."""
     command = [sys.executable, "-m", "tator.testing", "--server", TODAY]
