@@ -383,7 +383,8 @@ def _declared(kind: type[Configuration]) -> list[str]:
 def _suggestion(name: str, kind: type[Configuration]) -> str:
     from difflib import get_close_matches  # only a mistake pays for it
 
-    near = get_close_matches(name, [*_NAMES, *_declared(kind)], n=1)
+    # With the default cutoff, 0.6, 'username' would suggest 'assert_hostname'.
+    near = get_close_matches(name, [*_NAMES, *_declared(kind)], n=1, cutoff=0.65)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

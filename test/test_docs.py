@@ -77,7 +77,7 @@ def run_example(example: Example, directory: Path) -> Run:
     """Run a program beside a separate server, on which ten jobs run."""
     program = directory / "test_example.py"
     program.write_text(example.code, encoding="utf-8")
-    (directory / "tator_rest").mkdir()  # where a generator would write
+    (directory / "build/generated/tator_rest").mkdir(parents=True)  # where a generator would write
     command = [sys.executable, "-W", "error", str(program)]
     if re.search(r"^(async )?def test_", example.code, re.MULTILINE):
         options = ["-q", "-p", "no:cacheprovider", "-p", "tator.testing.pytest_plugin"]
@@ -143,7 +143,10 @@ def run_in_order(code: str, directory: Path, environment: dict[str, str]) -> Non
         assert comment in run.stdout, code
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/Bulk.md", "docs/Errors.md", "docs/Servers.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "docs/Bulk.md", "docs/Errors.md", "docs/Servers.md", "docs/Wrapping.md"],
+)
 def test_the_examples_of_a_page_run_in_order(name: str, tmp_path: Path) -> None:
     """With the lines that `python -m tator.testing` prints, each prints what its comments say."""
     command = [sys.executable, "-m", "tator.testing", "--server", TODAY]

@@ -37,7 +37,7 @@ def generated(
     run(*pip, f"openapi-generator-cli=={version}", cwd=generator)
     jar = generator / "openapi_generator_cli" / "openapi-generator.jar"
     output = tmp_path_factory.mktemp("output")
-    options = ("-g", LANGUAGES[version], "--package-name", "tator_rest", "-o", output)
+    options = ("-g", LANGUAGES[version], "--package-name", "tator_rest", "-o", "build/generated")
     run(JAVA, "-jar", jar, "generate", "-i", HERE / "tator.yaml", *options, cwd=output)
     run(sys.executable, HERE / "use_tator_client.py", cwd=output)
 
