@@ -356,7 +356,7 @@ class ApiClient:
             self.update_params_for_auth(auth, None, None if is_foreign else auth_settings, *more)
             auth = mask(auth)
             after = self._assigned
-            # A subclass may assign one each time that it is asked for a token.
+            # This thread may assign one, in an override that is asked for a token.
             if after is before or after.thread == threading.get_ident():
                 settings = settings_of(after.configuration)
                 return operation.host_of(settings["host"], host), auth, settings

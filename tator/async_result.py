@@ -225,7 +225,7 @@ class CallThreads:
     def _start_afresh(self) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         # Counters, as deques: each step on them is a single operation, so no interrupt can leave
-        # a lock behind.
+        # a lock behind. A thread that ends a task takes one that waits; without any, it is idle.
         self._room = deque([None] * self._most)  # threads that may still start
         self._idle = deque[None]()  # threads that wait for a task
         self._waiting = deque[None]()  # tasks that wait for a busy thread

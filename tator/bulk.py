@@ -83,7 +83,7 @@ def delete_jobs(
         total = len(outcomes)
     bar = _bar(progress, total)
     try:
-        with bar as show, closing(run.outcomes(outcomes)) as arriving:
+        with bar as show, closing(run.outcomes(outcomes, raise_at_once=True)) as arriving:
             for done, (run_uid, outcome) in enumerate(arriving, 1):
                 outcomes[run_uid] = outcome
                 show(done)
@@ -158,19 +158,20 @@ class _Run:
         self._seen = _Seen()
 
     def outcomes(
-        self, order: dict[str, Outcome | None] | None = None
+        self, order: dict[str, Outcome | None] | None = None, raise_at_once: bool = False
     ) -> Generator[tuple[str, Outcome], None, None]:
         """Yield the outcomes as they arrive.
 
         Args:
-            order: Where IDs are stored as they are read. With it, an exception from the caller's
-                own code is raised at once; without it, after the outcomes.
+            order: Where IDs are stored as they are read.
+            raise_at_once: Whether an exception from the caller's own code is raised at once, and
+                not after the outcomes.
         """
         workers = self._workers
         try:
             source = iter(self.run_uids)
             self._fill(source, order)
-            while workers.in_progress and (order is None or workers.failure is None):
+            while workers.in_progress and not (raise_at_once and workers.failure is not None):
                 pair = workers.take_out()
                 # Before the outcome is yielded: the caller may take long to ask for the next one.
                 self._fill(source, order)

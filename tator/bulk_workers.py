@@ -36,7 +36,8 @@ class Workers:
 
     Attributes:
         in_progress: The IDs that have begun, as they were given.
-        claims: Those of them for which a request may be sent, and the thread that makes each call.
+        claims: Those of them for which a request may be sent, and the thread that took each, or
+            that submitted it to an executor.
         noted: The outcome of an ID; `None` if nothing was sent.
         ended: The IDs that have ended, in that order; one may be there twice.
         stopped: Whether no further request is sent.
@@ -90,7 +91,8 @@ class Workers:
 
     def fail(self, failure: BaseException) -> None:
         """Stop, since the caller's own code raised an exception; the first one is kept."""
-        self.failure = self.failure or failure
+        if self.failure is None:
+            self.failure = failure
         self.stop()
 
     def take_out(self) -> tuple[str, Outcome | None] | None:
@@ -151,7 +153,7 @@ class _Load:
     def drop_oldest(self) -> None:
         """Leave out the oldest eighth.
 
-        In a short time, a pause that the system makes would pass for waiting.
+        In a much shorter time, a pause by the system would look like waiting for the server.
         """
         took, computed = self._recent()
         self._begin += took / 8

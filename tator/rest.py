@@ -294,14 +294,14 @@ class RESTClientObject:
                 return RESTResponse(
                     received.raw, received.data, attempts, maybe_applied, received.proxy
                 )
-            outcome = received.outcome
+            failed = received.failed_attempt
             delay = policy.seconds_until_retry(
-                outcome, call.method, retries, call.values["retries"], ends
+                failed, call.method, retries, call.values["retries"], ends
             )
             if delay is None:
                 redactor = Redactor(call.headers, received.proxy)
                 return received.to_error(redactor, call.method, call.url, attempts, maybe_applied)
-            retries += not outcome.costs_nothing
+            retries += not failed.costs_nothing
             # A signal handler's traceback may show this frame, and the response a token.
             del received
             time.sleep(delay)

@@ -23,8 +23,8 @@ def is_callers(error: BaseException) -> bool:
 
     The transport's are `OSError`s of the standard library with an `errno`, from any frame, since a
     replaced resolver raises them too; and the classes of builtins, socket, ssl, http.client and
-    urllib3 that were raised there. Builtin classes that gevent throws into a greenlet can't be
-    told from those.
+    urllib3, if the innermost frame is in tator, urllib3, gevent, eventlet or the standard library.
+    Builtin classes that gevent throws into a greenlet can't be told from those.
     """
     if not isinstance(error, Exception):
         return True

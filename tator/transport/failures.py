@@ -66,7 +66,7 @@ class Failure(Record):
         return self.kind.__name__
 
     @property
-    def outcome(self) -> FailedAttempt:
+    def failed_attempt(self) -> FailedAttempt:
         """What the retry policy needs to know."""
         return FailedAttempt(is_retryable=self.is_retryable, sent=self.maybe_applied)
 
@@ -129,11 +129,10 @@ class BeforeSending:
         lacks = isinstance(error, (OSError, MemoryError, ImportError, RuntimeError))
         if error is None or not lacks or isinstance(error, ApiException):
             return
-        is_ours = not is_in_callers_code(error.__traceback__)
-        failure = failure_of(error, False, None, 0) if is_ours else None
-        if failure is None:
+        if is_in_callers_code(error.__traceback__):
             return
-        lacking = ApiConnectionError(reason=failure.reason, hint=failure.hint, maybe_applied=False)
+        reason = f"Could not build the request: {_text_of(error)}"
+        lacking = ApiConnectionError(reason=reason, maybe_applied=False)
         try:
             raise lacking
         finally:

@@ -24,7 +24,7 @@ class TooLarge(Exception):
 
 
 class TimeLeft(float):
-    """The seconds left, and the limits they belong to: how the limits reach a connection."""
+    """The seconds left, and their limits, which `Connection.timeout` takes when urllib3 sets it."""
 
     limits: Limits
 
@@ -88,7 +88,7 @@ class Limits(Urllib3Timeout):
             raise TooLarge
 
     def discard(self) -> None:
-        """Close the connection, unless it is back among the idle ones."""
+        """Close the connection, unless it went back to the idle ones, which let go of it here."""
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()

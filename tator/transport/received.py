@@ -50,7 +50,7 @@ class Received(Record):
         return self.meaning is None or not self.meaning.nothing_done
 
     @property
-    def outcome(self) -> FailedAttempt:
+    def failed_attempt(self) -> FailedAttempt:
         """What the retry policy needs to know."""
         meaning = cast(Meaning, self.meaning)
         return FailedAttempt(

@@ -11,7 +11,7 @@ from tator.transport.limits import TooLarge
 
 Fields: TypeAlias = "dict[str, list[str]]"  # values by name, in lower case
 
-_PIECE = 1 << 14  # bytes asked for at once: as many as an error keeps, which fills the gaps
+_PIECE = 1 << 14  # bytes; as many as an error keeps of a page, so the memory of one serves the next
 _LONGEST_LINE = 1 << 16  # bytes, a CR at its end included
 _MOST_HEADERS = 100
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
@@ -101,7 +101,7 @@ class Response:
         self._stream = stream
         self._is_head = method == "HEAD"
         self._keeps_alive = False
-        self._in_chunk = False  # after the data of a chunk has begun
+        self._is_after_chunk = False  # the CRLF that ends its data is not read yet
         self.status: int = 0
         self.reason: str = ""
         self.version: int = 11
@@ -207,12 +207,12 @@ class Response:
     def _next_chunk(self) -> None:
         """Read up to the data of the next chunk, or to the end of the trailers."""
         # The data of each chunk ends with a CRLF.
-        if self._in_chunk and self._stream.until(b"\r\n"):
+        if self._is_after_chunk and self._stream.until(b"\r\n"):
             raise HTTPException("a chunk is longer than its size")
         match = re.fullmatch(_CHUNK, self._stream.until(b"\r\n"))
         if match is None:
             raise HTTPException("the size of a chunk is not a number")
-        self._in_chunk, self._left = True, int(match[1], 16)
+        self._is_after_chunk, self._left = True, int(match[1], 16)
         if self._left == 0:
             # Headers may follow the last chunk. They are dropped, but malformed ones are rejected.
             _framing(self._read_headers()[1])

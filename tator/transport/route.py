@@ -132,7 +132,7 @@ def make_route(key: Key, known: Route | None) -> Route:
             "port": port,
         }
         if scheme == "https" or proxy or family_of(host) is None:
-            codecs.lookup("idna")  # imported here, and not where a lookup or ssl needs it
+            codecs.lookup("idna")  # imported here: a fork during an import would block the child
         context = None
         if scheme == "https" or (proxy and proxy.startswith("https:")):
             is_known = known is not None and known.key[_TLS] == key[_TLS]

@@ -120,7 +120,7 @@ def test_every_exception_of_the_layers_below_becomes_an_api_exception(
             assert error.__cause__.__traceback__ is None
             assert error.__cause__.__context__ is None
             assert (found.is_success, found.label) == (False, type(error).__name__)
-            outcome = found.outcome
+            outcome = found.failed_attempt
             assert (outcome.is_retryable, outcome.sent) == (found.is_retryable, sent)
             assert (outcome.is_throttled, outcome.retry_after) == (False, None)
 

@@ -48,7 +48,7 @@ def test_an_error_has_what_the_retry_policy_needs(
     failed = received(status, b"", headers)
     assert (failed.is_success, failed.label) == (False, str(status))
     assert failed.maybe_applied is maybe_applied
-    told = failed.outcome
+    told = failed.failed_attempt
     assert (told.is_retryable, told.sent, told.is_throttled, told.retry_after) == outcome
 
 
