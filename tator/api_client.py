@@ -223,7 +223,6 @@ class ApiClient:
             path = operation.path_of(resource_path, path_params, formats)
             method = checks.method("method", method)
             pairs = operation.query_of(method, query_params, formats)
-            timeout = checks.timeout("_request_timeout", _request_timeout)
             body = None if body is None else self.sanitize_for_serialization(body)
             host, auth, settings = self._read_settings(_host, auth_settings, _request_auth)
             # A copy, since another thread may set a default header meanwhile.
@@ -238,10 +237,11 @@ class ApiClient:
                 body=body,
                 types=types,
                 preload=_preload_content,
-                timeout=timeout,
+                timeout=checks.timeout("_request_timeout", _request_timeout),
                 with_info=not _return_http_data_only,
                 needs_token=bool(auth_settings or _request_auth),
-                other_header=operation.other_header(headers, auth, _request_auth),
+                auth=auth,
+                has_request_auth=bool(_request_auth),
             )
             if async_req:
                 return self._send_later(call)

@@ -56,7 +56,8 @@ class Call(Record):
     timeout: Timeout
     with_info: bool
     needs_token: bool
-    other_header: str | None = None  # that has other credentials in place of the token
+    auth: Mapping[str, str]  # the headers with credentials
+    has_request_auth: bool
 
     def credentials(self) -> Credentials:
         """Return what a hint needs to know about the token of this call."""
@@ -69,8 +70,13 @@ class Call(Record):
             sent=next(named, None),
             are_set=has_token,
             host_setting="Configuration.host (or TATOR_HOST)" if is_configured else "_host",
-            other_header=self.other_header,
+            other_header=self._other_header(),
         )
+
+    def _other_header(self) -> str | None:
+        """Return the header that has other credentials in place of the configured token, if any."""
+        has_token = "authorization" in map(str.lower, self.headers)
+        return None if has_token and not self.has_request_auth else next(iter(self.auth), None)
 
     def result(self, response: Any, deserialize: Callable[[Any, Any], Any]) -> Any:
         """Return what the caller gets for a 2xx.
@@ -240,22 +246,6 @@ def add_authentication(
         names = ", ".join({"TokenAuth": None, **known})
         del known
         checks.reject("auth_settings", f"must name a scheme of the configuration: {names}")
-
-
-def other_header(
-    headers: Mapping[str, str], auth: Mapping[str, str], request_auth: object
-) -> str | None:
-    """Return the header that has other credentials in place of the configured token, if any.
-
-    Args:
-        headers: All headers of the call.
-        auth: Those with credentials.
-        request_auth: The credentials for the call, if they were passed.
-    """
-    names = map(str.lower, headers)
-    if not request_auth and "authorization" in names:
-        return None
-    return next(iter(auth), None)
 
 
 def types_of(by_status: object) -> Mapping[int | None, Any]:

@@ -48,6 +48,8 @@ def call(types: Any = None, **values: Any) -> Call:
         "timeout": None,
         "with_info": False,
         "needs_token": True,
+        "auth": {"Authorization": f"Token {TOKEN}"},
+        "has_request_auth": False,
     }
     return Call(**{**options, **values})
 

@@ -64,9 +64,11 @@ class Idle:
         now = time.monotonic()
         connection.expires = now + self.expiry
         self._connections.append(connection)
-        with suppress(IndexError):  # none are left
+        try:
             while len(self._connections) > self.maxsize or self._connections[0].expires <= now:
                 self._close(0)
+        except IndexError:  # suppress() would cost as much as all of this method
+            pass
 
     def retire(self) -> None:
         """Close all, now and when they are put back."""
