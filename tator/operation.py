@@ -62,21 +62,18 @@ class Call(Record):
     def credentials(self) -> Credentials:
         """Return what a hint needs to know about the token of this call."""
         named = (value for name, value in self.headers.items() if name.lower() == "authorization")
+        sent = next(named, None)
+        is_token_used = sent is not None and not self.has_request_auth
         settings = self.headers.settings
         has_token = bool(settings["api_key"] or settings["_environment_token"])
         is_configured = self.url.startswith(f"{settings['host']}/")
         return Credentials(
             are_needed=self.needs_token,
-            sent=next(named, None),
+            sent=sent,
             are_set=has_token,
             host_setting="Configuration.host (or TATOR_HOST)" if is_configured else "_host",
-            other_header=self._other_header(),
+            other_header=None if is_token_used else next(iter(self.auth), None),
         )
-
-    def _other_header(self) -> str | None:
-        """Return the header that has other credentials in place of the configured token, if any."""
-        has_token = "authorization" in map(str.lower, self.headers)
-        return None if has_token and not self.has_request_auth else next(iter(self.auth), None)
 
     def result(self, response: Any, deserialize: Callable[[Any, Any], Any]) -> Any:
         """Return what the caller gets for a 2xx.

@@ -551,9 +551,8 @@ def test_row_52_each_server_sees_only_its_own_token() -> None:
         client = tator.ApiClient(configurations[0])
         api = tator.JobApi(client)
 
-        left = (
-            0  # fewer than a call bears: traced, each of its readings is slower than one of these
-        )
+        # Fewer than a call bears: traced, each of its readings is slower than one of these.
+        left = 0
 
         def assign(number: int) -> None:
             nonlocal left
