@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
@@ -111,7 +112,9 @@ class Pool(HTTPConnectionPool):
             expiry: The seconds; `None` for no limit.
         """
         self.idle.expiry = inf if expiry is None else expiry
-        self.idle.is_bypassed = self.is_recorded
+        is_recorded, pool = self.is_recorded, weakref.ref(self)
+        # When a pool is gone, urllib3 takes its idle connections out to close them.
+        self.idle.is_bypassed = lambda: is_recorded() and pool() is not None
 
 
 class TlsPool(Pool, HTTPSConnectionPool):  # type: ignore[override]  # read-only, as above

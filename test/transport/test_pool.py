@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
 import time
@@ -207,6 +208,21 @@ def test_a_recorders_connections_are_used(
     assert get(pool, "/after").read() == DONE
     assert [head.split()[1] for head in peer.requests] == [b"/before", b"/recorded", b"/after"]
     assert (peer.connections, pool.idle.qsize()) == (2, 1)
+
+
+def test_a_pool_that_is_dropped_beside_a_recorder_closes_its_connections(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector may find a client of before while a recorder is there."""
+    pool = Pool("127.0.0.1", peer.port, maxsize=2)
+    pool.configure_idle(30)
+    connection = used(pool)
+    pool.idle.put(connection)
+    with monkeypatch.context() as patch:
+        patch.setattr(urllib3.HTTPConnectionPool, "ConnectionCls", Recorder)
+        del pool
+        gc.collect()
+        assert connection.is_closed
 
 
 def test_an_idle_connection_that_the_server_closed_is_replaced() -> None:
