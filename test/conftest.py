@@ -78,6 +78,14 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 @pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    """Python drops what a signal handler raises while the garbage collector runs a finalizer."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every backoff is as short as chance can make it."""
     monkeypatch.setattr(random, "uniform", lambda least, most: least)

@@ -595,6 +595,7 @@ def test_row_62_thousands_of_failures_with_large_pages_take_little_memory() -> N
     assert most < 15_000_000
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_ctrl_c_loses_no_known_outcome(server: LocalTator, api: tator.JobApi, gate: Gate) -> None:
     """The result soon lists known outcomes, unknown outcomes, and the IDs that were not sent."""
     quick, *others = server.launch(30).run_uids
@@ -938,6 +939,7 @@ def test_without_tqdm_there_is_no_bar(
     assert len(server.requests) == 2
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_the_bar_is_closed_by_an_interrupt(
     server: LocalTator, api: tator.JobApi, gate: Gate, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -295,20 +295,17 @@ def test_a_raw_response_that_is_dropped_takes_no_place() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_the_connection_of_a_raw_response_that_is_dropped_closes_at_once() -> None:
     """It does not wait for the garbage collector, as it would if its limits referred to it."""
-    gc.disable()
-    try:
-        with Peer(answering(response(), keep=True)) as peer:
-            client = client_of(peer.host)
-            raw = client.GET(f"{peer.host}/x", _preload_content=False)
-            assert isinstance(raw, urllib3.HTTPResponse)
-            connection = weakref.ref(raw.connection)
-            del raw
-            assert connection() is None
-            client.close()
-    finally:
-        gc.enable()
+    with Peer(answering(response(), keep=True)) as peer:
+        client = client_of(peer.host)
+        raw = client.GET(f"{peer.host}/x", _preload_content=False)
+        assert isinstance(raw, urllib3.HTTPResponse)
+        connection = weakref.ref(raw.connection)
+        del raw
+        assert connection() is None
+        client.close()
 
 
 def test_a_raw_response_arrives_unread_and_without_a_size_limit() -> None:
@@ -908,16 +905,13 @@ def test_a_page_of_an_error_has_its_own_limit() -> None:
     assert "Response exceeds 1048576 bytes" in str(error)
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_a_client_that_is_dropped_after_an_error_is_collected_at_once() -> None:
     """Its connections close then, and not when the garbage collector runs next."""
-    gc.disable()
-    try:
-        with Peer(answering(response(404))) as peer:
-            api = make_api(peer.host)
-            client = weakref.ref(api.api_client)
-            with contextlib.suppress(tator.NotFoundException):
-                api.delete_job(UID)
-            del api
-            assert client() is None
-    finally:
-        gc.enable()
+    with Peer(answering(response(404))) as peer:
+        api = make_api(peer.host)
+        client = weakref.ref(api.api_client)
+        with contextlib.suppress(tator.NotFoundException):
+            api.delete_job(UID)
+        del api
+        assert client() is None

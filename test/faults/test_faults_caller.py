@@ -84,6 +84,7 @@ KIND_IDS = [
     *(kind.__name__ for kind in KINDS[len(BASES) :]),
 ]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=KIND_IDS)
+pytestmark = pytest.mark.usefixtures("no_garbage_collection")
 # CPython leaves a socket that is interrupted in its handshake to the garbage collector.
 leaves_a_socket = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 

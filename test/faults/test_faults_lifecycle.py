@@ -243,14 +243,6 @@ def test_row_36_a_closed_client_works_again(echoing: Peer, tls: Tls) -> None:
             echoing.join_scripts()
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt, also where the tests run in the background."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
-
-
 def interrupt(connection: Connection) -> None:
     os.kill(os.getpid(), signal.SIGINT)
     connection.hang()
@@ -258,6 +250,7 @@ def interrupt(connection: Connection) -> None:
 
 # A connection that is cut short as it is opened is left to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_row_37_an_interrupt_at_any_line_harms_no_later_call() -> None:
     """Wherever it strikes, it comes through, and the next call gets its own response."""
     parts = (
@@ -298,7 +291,7 @@ def test_row_37_an_interrupt_at_any_line_harms_no_later_call() -> None:
     gc.collect()
 
 
-@pytest.mark.usefixtures("interruptible")
+@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
 def test_row_37_an_interrupt_while_reading(secure: bool, sent: bytes, tls: Tls) -> None:
@@ -320,7 +313,7 @@ def test_row_37_an_interrupt_while_reading(secure: bool, sent: bytes, tls: Tls) 
     assert (len(peer.requests), peer.connections) == (2, 2)
 
 
-@pytest.mark.usefixtures("interruptible")
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_row_37_an_interrupt_while_waiting_for_the_next_attempt() -> None:
     """Ctrl-C ends the delay before a retry too."""
 
@@ -339,7 +332,7 @@ def test_row_37_an_interrupt_while_waiting_for_the_next_attempt() -> None:
 
 # CPython leaves the closing of a socket in the midst of its handshake to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.usefixtures("interruptible")
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_row_37_an_interrupt_while_connecting(tls: Tls) -> None:
     """Ctrl-C ends a handshake."""
     with Peer(interrupt) as peer, within(0):

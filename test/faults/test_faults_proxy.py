@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import socket
 import ssl
@@ -138,23 +137,20 @@ def test_a_response_cut_within_two_layers_of_tls_is_an_error(tls: Tls, tls_proxy
         failure(ApiConnectionError, api.delete_job, UID, maybe_applied=True)
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_a_socket_within_two_layers_of_tls_is_collected_with_its_client(
     tls: Tls, tls_proxy: Proxy
 ) -> None:
     """It does not stay until the garbage collector runs."""
-    gc.disable()
-    try:
-        with Peer(answering(http(), keep=True), tls.server()) as peer:
-            proxy = f"https://{tls_proxy.authority}"
-            api = make_api(peer.host, proxy=proxy, ssl_ca_cert=tls.ca_file)
-            raw: Any = api.delete_job(UID, _preload_content=False)
-            outer = weakref.ref(raw.connection.sock.socket)
-            assert raw.read() == DONE
-            assert outer() is not None
-            del api, raw
-            assert outer() is None
-    finally:
-        gc.enable()
+    with Peer(answering(http(), keep=True), tls.server()) as peer:
+        proxy = f"https://{tls_proxy.authority}"
+        api = make_api(peer.host, proxy=proxy, ssl_ca_cert=tls.ca_file)
+        raw: Any = api.delete_job(UID, _preload_content=False)
+        outer = weakref.ref(raw.connection.sock.socket)
+        assert raw.read() == DONE
+        assert outer() is not None
+        del api, raw
+        assert outer() is None
 
 
 # The environment
