@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import socket
 import ssl
@@ -232,6 +233,7 @@ def failure(
     call: Callable[..., object],
     *args: Any,
     maybe_applied: bool,
+    ends_by: float = math.inf,
     secrets: tuple[str, ...] = (TOKEN,),
     **options: Any,
 ) -> E:
@@ -241,9 +243,10 @@ def failure(
         kind: Its class.
         call: What to call, with `args` and `options`.
         maybe_applied: What the error must say about the server.
+        ends_by: The seconds that the call may take, with a margin for a busy machine.
         secrets: Text that must not be in it, its causes or the frames of their tracebacks.
     """
-    with pytest.raises(tator.ApiException) as caught:
+    with within(ends_by), pytest.raises(tator.ApiException) as caught:
         call(*args, **options)
     error = caught.value
     assert type(error) is kind, repr(error)

@@ -36,7 +36,6 @@ from peers import (
     http,
     make_api,
     rejected,
-    within,
 )
 from urllib3.exceptions import InsecureRequestWarning
 
@@ -236,9 +235,9 @@ def test_row_22_an_odd_retry_after_does_not_hide_the_status(
 ) -> None:
     """Too long: the status at once. Garbage or past: the usual backoff."""
     header = {"Retry-After": value.encode().decode("latin-1")}
-    with Peer(answering(http(503, headers=header), keep=True)) as peer, within(0):
+    with Peer(answering(http(503, headers=header), keep=True)) as peer:
         api = make_api(peer.host)
-        error = failure(ServiceException, api.delete_job, UID, maybe_applied=True)
+        error = failure(ServiceException, api.delete_job, UID, maybe_applied=True, ends_by=0)
     assert (error.status, error.retry_after) == (503, seconds)
     assert (error.attempts, len(peer.requests)) == (attempts, attempts)
 
@@ -884,9 +883,9 @@ def test_interim_responses_that_drip_end_by_the_deadline() -> None:
         while not connection.peer.closing.wait(0.02):
             connection.send(b"HTTP/1.1 102 Processing\r\n\r\n")
 
-    with Peer(answering(script)) as peer, within(0.3):
+    with Peer(answering(script)) as peer:
         api = make_api(peer.host, deadline=0.3)
-        failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True)
+        failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True, ends_by=0.3)
 
 
 def test_a_large_response_made_of_interim_ones_is_rejected() -> None:

@@ -178,9 +178,9 @@ def test_row_04_swallowed_packets_end_by_the_connect_timeout() -> None:
     """The shortest timeout ends the attempt, and there is no other."""
 
     def check(limits: dict[str, Any]) -> None:
-        with swallowing_port() as port, within(0.2):
+        with swallowing_port() as port:
             api = make_api(f"http://127.0.0.1:{port}", **limits)
-            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
+            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False, ends_by=0.2)
         assert error.attempts == 1
 
     all_at_once(check, [({"timeout": (0.2, None)},), ({"timeout": 0.2},), ({"deadline": 0.2},)])
@@ -300,11 +300,11 @@ def test_row_08_a_handshake_without_end_is_a_timeout(tls: Tls) -> None:
     hello = b"\x16\x03\x03\x40\x00" + bytes(1 << 14)
 
     def check(script: Script, limits: dict[str, Any]) -> None:
-        with Peer(script) as peer, within(0.2):
+        with Peer(script) as peer:
             # To load the system's CAs takes a part of the timeout.
             host = peer.host.replace("http:", "https:")
             api = make_api(host, ssl_ca_cert=tls.ca_file, **limits)
-            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
+            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False, ends_by=0.2)
         assert (peer.connections, error.attempts) == (1, 1)
 
     scripts: list[Script] = [Connection.hang, lambda peer: peer.drip(hello)]
@@ -513,9 +513,8 @@ def test_row_14_a_response_that_never_arrives_is_a_timeout(secure: bool, tls: Tl
     def check(limits: dict[str, Any]) -> None:
         with LocalTator(ssl_context=tls.server() if secure else None) as server:
             server.delay(60)
-            with within(0.3):
-                api = make_api(server.host, ssl_ca_cert=tls.ca_file, **limits)
-                error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True)
+            api = make_api(server.host, ssl_ca_cert=tls.ca_file, **limits)
+            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True, ends_by=0.3)
         assert error.attempts == 1
         assert len(server.requests) == 1
 
@@ -528,10 +527,8 @@ def test_row_14_the_timeout_of_a_call_replaces_that_of_the_configuration() -> No
         api = make_api(peer.host, timeout=60, deadline=60)
 
         def check(limit: Any) -> None:
-            with within(0.2):
-                failure(
-                    ApiTimeoutError, api.delete_job, UID, maybe_applied=True, _request_timeout=limit
-                )
+            options = {"ends_by": 0.2, "_request_timeout": limit}
+            failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True, **options)
 
         all_at_once(check, [(0.2,), ((0.2, 0.2),), ((None, 0.2),)])
     assert len(peer.requests) == 3
@@ -566,9 +563,9 @@ def test_row_15_a_dripped_response_ends_by_the_deadline(secure: bool, tls: Tls) 
             connection.send(sent)
             connection.drip(dripped)
 
-        with Peer(answering(script), tls.server() if secure else None) as peer, within(0.3):
+        with Peer(answering(script), tls.server() if secure else None) as peer:
             api = make_api(peer.host, deadline=0.3, ssl_ca_cert=tls.ca_file)
-            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True)
+            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=True, ends_by=0.3)
         assert (error.attempts, len(peer.requests)) == (1, 1)
 
     all_at_once(check, [(part,) for part in DRIPS])
@@ -586,10 +583,10 @@ def test_row_15_a_server_that_reads_slowly_ends_the_call_by_the_deadline(tls: Tl
 
 def test_row_16_a_backoff_that_would_end_after_the_deadline_does_not_begin() -> None:
     """The last error is raised now, not at the deadline."""
-    with LocalTator(TOKEN) as server, within(0):
+    with LocalTator(TOKEN) as server:
         server.fail(503, headers={"Retry-After": "5"})
         api = make_api(server.host, deadline=4)
-        error = failure(ServiceException, api.delete_job, UID, maybe_applied=True)
+        error = failure(ServiceException, api.delete_job, UID, maybe_applied=True, ends_by=0)
         assert (error.status, error.attempts, error.retry_after) == (503, 1, 5)
         assert len(server.requests) == 1
 
@@ -820,9 +817,8 @@ def test_row_61_a_resolver_that_hangs_ends_by_the_timeout(monkeypatch: pytest.Mo
     """The system's resolver has no timeout itself."""
 
     def check(name: str, limits: dict[str, Any]) -> None:
-        with within(0.2):
-            api = make_api(f"https://{name}.test", **limits)
-            error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
+        api = make_api(f"https://{name}.test", **limits)
+        error = failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False, ends_by=0.2)
         assert error.attempts == 1
 
     with hanging_resolver(monkeypatch):

@@ -24,7 +24,6 @@ from peers import (
     http,
     join_resolvers,
     make_api,
-    within,
 )
 from urllib3.exceptions import InsecureRequestWarning
 
@@ -63,9 +62,9 @@ def test_a_dripped_response_to_connect_ends_by_the_connect_timeout(tls: Tls) -> 
         connection.drip(b"X-Slow: yes\r\n" * 99)
 
     def check(script: Script, limits: dict[str, Any]) -> None:
-        with Peer(answering(script)) as peer, within(0.2):
+        with Peer(answering(script)) as peer:
             api = make_api("https://tator.test", proxy=peer.host, ssl_ca_cert=tls.ca_file, **limits)
-            failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
+            failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False, ends_by=0.2)
 
     limits: list[dict[str, Any]] = [{"deadline": 0.2}, {"timeout": (0.2, None)}]
     all_at_once(check, itertools.product((status, headers), limits))
@@ -81,11 +80,11 @@ def test_a_dripped_handshake_through_a_proxy_ends_by_the_deadline(tls: Tls) -> N
             connection.drip(dripped)
             connection.hang()
 
-        with Peer(answering(script), context) as peer, within(0.2):
+        with Peer(answering(script), context) as peer:
             api = make_api(
                 "https://tator.test", proxy=peer.host, deadline=0.2, ssl_ca_cert=tls.ca_file
             )
-            failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False)
+            failure(ApiTimeoutError, api.delete_job, UID, maybe_applied=False, ends_by=0.2)
 
     dripping = b"\x16\x03\x03\x40\x00" + bytes(1 << 14)
     all_at_once(check, itertools.product((b"", dripping), (None, tls.server())))
